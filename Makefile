@@ -1,0 +1,67 @@
+# Everything runs from a bare clone with Python 3.11 to 3.13 and make, and can be repeated.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Byte-compiling half a gigabyte of dependencies takes longer than downloading them; Python compiles
+# what it imports anyway.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
+
+export AUTOIF_HOME ?= $(CURDIR)/data
+
+.PHONY: help demo test ui lint types unit lock clean-demo
+
+help:  ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .stamps/run .env  ## set up, run one full round on the embedded defaults, show its funnel
+	@$(BIN)/autoif demo
+
+ui: .stamps/run .env  ## open Dagster's UI on http://127.0.0.1:3000
+	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1
+
+test: lint types unit  ## set up and run every check
+
+lint: .stamps/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: .stamps/dev
+	$(BIN)/mypy
+
+unit: .stamps/dev
+	$(BIN)/pytest
+
+bench: .stamps/dev  ## run the benchmarks; each prints ratios against an alternative of the same call
+	$(BIN)/python benchmarks/lake.py
+
+lock:  ## resolve the dependencies anew; the files name no host
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate \
+	    --no-header --upgrade --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --constraint requirements.lock --universal \
+	    --python-version 3.11 --no-annotate --no-header --output-file requirements-dev.lock
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	    || { echo "autoif needs Python 3.11 to 3.13; name one: make PYTHON=python3.11 …" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+.stamps/run: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) (once, about a minute) …" >&2
+	@$(PIP) -r requirements.lock
+	@$(PIP) --editable .
+	@mkdir -p .stamps && touch $@
+
+.stamps/dev: requirements-dev.lock .stamps/run
+	@$(PIP) -r requirements-dev.lock
+	@mkdir -p .stamps && touch $@
+
+# Dagster reads .env beside workspace.yaml: the UI then opens the instance that `make demo` wrote.
+.env: FORCE
+	@printf 'AUTOIF_HOME=%s\nDAGSTER_HOME=%s/dagster\n' "$(AUTOIF_HOME)" "$(AUTOIF_HOME)" > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+FORCE:

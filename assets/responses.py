@@ -1,0 +1,241 @@
+"""Responses, what the functions say of them, what the judge says, and which remain (paper,
+section 3.3)."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from autoif_dagster import sql
+from autoif_dagster.clients import ChatRequest
+from autoif_dagster.clients.generation_log import LoggedClient
+from autoif_dagster.lake import Lake, Session
+from autoif_dagster.materialization import Materialized, materialized, table_asset
+from autoif_dagster.progress import Reporter
+from autoif_dagster.recipe import Recipe
+from autoif_dagster.records import QualityScore, ResponseVerdict
+from autoif_dagster.resources import Supervisor, ask
+from autoif_dagster.sandbox import Sandbox
+from autoif_dagster.stages import responses as stage
+
+_BLOCK = 4_096  # responses judged before the unreadable among them are asked for again
+
+_PROMPTS = """
+SELECT prompt_id, instruction, query
+FROM reconstructed_queries JOIN verified_instructions USING (instruction_id)
+ORDER BY instruction_id, prompt_id
+"""
+
+
+@table_asset(
+    group="responses",
+    deps=["reconstructed_queries", "verified_instructions"],
+    fields=(
+        "seed",
+        "supervisor.client",
+        "supervisor.model",
+        "supervisor.top_p",
+        "responses.per_prompt",
+        "responses.temperature",
+        "responses.max_tokens",
+    ),
+    templates=["answer"],
+    asks_model=True,
+)
+def responses(
+    context: dg.AssetExecutionContext,
+    recipe: dg.ResourceParam[Recipe],
+    lake: dg.ResourceParam[Lake],
+    supervisor: dg.ResourceParam[Supervisor],
+    reporter: dg.ResourceParam[Reporter],
+) -> Materialized:
+    """K answers to each prompt, asked for inside a wrapper that demands strict obedience."""
+    with lake.session(context.partition_key) as session:
+        session.scan("reconstructed_queries")
+        session.scan("verified_instructions")
+        count = int(session.value("SELECT count(*) FROM reconstructed_queries"))
+        client = supervisor.for_stage(stage.ANSWER)
+        requests: Iterator[ChatRequest] = (
+            stage.answer_request(prompt_id, instruction, query, recipe)
+            for prompt_id, instruction, query in session.rows(_PROMPTS)
+        )
+        replies = ask(
+            client, requests, reporter, context, total=count * recipe.responses.per_prompt
+        )
+        instruction_of: dict[str, str] = dict(
+            session.rows("SELECT prompt_id, instruction_id FROM reconstructed_queries")
+        )
+        written = session.write_rows(
+            "responses",
+            (stage.read_response(context.partition_key, r, instruction_of) for r in replies),
+            candidates=count * recipe.responses.per_prompt,
+        )
+        supervisor.publish()
+        return materialized(context, session, written, client=client)
+
+
+@table_asset(
+    group="responses",
+    deps=["responses", "faithful_functions"],
+    fields=("sandbox.cpu_s_per_text", "sandbox.memory_mib"),
+)
+def response_verdicts(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    sandbox: dg.ResourceParam[Sandbox],
+    reporter: dg.ResourceParam[Reporter],
+) -> Materialized:
+    """Each text runs once through each function of its instruction."""
+    with lake.session(context.partition_key) as session:
+        session.scan("responses")
+        session.scan("faithful_functions")
+        instructions = reporter.track(
+            session.rows(sql.load("instruction_responses"), block=64),
+            "response_verdicts",
+            "instructions",
+            total=int(
+                session.value(
+                    "SELECT count(DISTINCT instruction_id) FROM responses WHERE failure IS NULL"
+                )
+            ),
+            log=context.log.info,
+        )
+        rows = _response_verdicts(instructions, context.partition_key, sandbox)
+        written = session.write_rows("response_verdicts", rows)
+        return materialized(context, session, written)
+
+
+def _response_verdicts(
+    instructions: Iterator[tuple[Any, ...]], round_key: str, sandbox: Sandbox
+) -> Iterator[ResponseVerdict]:
+    to_run, to_label = itertools.tee(instructions)
+    results = sandbox.run(
+        (source, texts) for _, _, sources, texts, _ in to_run for source in sources
+    )
+    for _, function_ids, _, _, responses_of in to_label:
+        for function_id in function_ids:
+            for verdict, alike in zip(next(results), responses_of, strict=True):
+                for response in alike:
+                    yield ResponseVerdict(
+                        round_key,
+                        response["response_id"],
+                        response["prompt_id"],
+                        function_id,
+                        verdict.name,
+                    )
+
+
+@table_asset(
+    group="responses",
+    deps=[
+        "responses",
+        "response_verdicts",
+        "reconstructed_queries",
+        "verified_instructions",
+    ],
+    fields=(
+        "seed",
+        "supervisor.client",
+        "supervisor.model",
+        "supervisor.top_p",
+        "responses.quorum",
+        "responses.min_accuracy",
+        "collect.min_accuracy",
+        "quality.temperature",
+        "quality.retry_temperature",
+        "quality.max_tokens",
+    ),
+    templates=["judge"],
+    queries=["response_accuracies", "judged_responses"],
+    asks_model=True,
+)
+def quality_scores(
+    context: dg.AssetExecutionContext,
+    recipe: dg.ResourceParam[Recipe],
+    lake: dg.ResourceParam[Lake],
+    supervisor: dg.ResourceParam[Supervisor],
+    reporter: dg.ResourceParam[Reporter],
+) -> Materialized:
+    """The judge scores usefulness alone; what it says unreadably is asked once more."""
+    with lake.session(context.partition_key) as session:
+        _scan_accuracies(session)
+        session.scan("verified_instructions")
+        client = supervisor.for_stage(stage.JUDGE)
+        rows = reporter.track(
+            _scores(session, context.partition_key, recipe, client),
+            "quality_scores",
+            "responses",
+            log=context.log.info,
+        )
+        written = session.write_rows("quality_scores", rows)
+        supervisor.publish()
+        return materialized(context, session, written, client=client)
+
+
+def _scan_accuracies(session: Session) -> None:
+    for name in ("responses", "response_verdicts", "reconstructed_queries"):
+        session.scan(name)
+    session.define("response_accuracies", sql.load("response_accuracies"))
+
+
+def _scores(
+    session: Session, round_key: str, recipe: Recipe, client: LoggedClient
+) -> Iterator[QualityScore]:
+    judged = session.rows(
+        sql.load("judged_responses"),
+        {"quorum": recipe.responses.quorum, "min_accuracy": recipe.collect_min_accuracy},
+    )
+    while block := list(itertools.islice(judged, _BLOCK)):
+        wanted = {
+            response_id: (text, query, answer) for response_id, _, text, query, answer in block
+        }
+        prompt_of = {response_id: prompt_id for response_id, prompt_id, *_ in block}
+        for attempt in range(2):
+            unread = {}
+            for reply in client.complete(
+                stage.judge_request(response_id, *parts, recipe, attempt=attempt)
+                for response_id, parts in wanted.items()
+            ):
+                score, detail = stage.read_score(reply)
+                if score is None and attempt == 0:
+                    unread[reply.request_id] = wanted[reply.request_id]
+                    continue
+                yield QualityScore(
+                    round_key,
+                    reply.request_id,
+                    prompt_of[reply.request_id],
+                    score,
+                    attempt + 1,
+                    reply.generation_id,
+                    detail,
+                )
+            wanted = unread
+
+
+@table_asset(
+    group="responses",
+    deps=["responses", "response_verdicts", "quality_scores", "reconstructed_queries"],
+    fields=("responses.quorum", "responses.min_accuracy", "quality.min_score"),
+    queries=["response_accuracies", "filtered_responses"],
+)
+def filtered_responses(
+    context: dg.AssetExecutionContext,
+    recipe: dg.ResourceParam[Recipe],
+    lake: dg.ResourceParam[Lake],
+) -> Materialized:
+    """Kept if the functions pass it and the judge scores it well."""
+    with lake.session(context.partition_key) as session:
+        _scan_accuracies(session)
+        session.scan("quality_scores")
+        written = session.write_sql(
+            "filtered_responses",
+            sql.load("filtered_responses"),
+            {
+                "quorum": recipe.responses.quorum,
+                "min_accuracy": recipe.responses.min_accuracy,
+                "min_score": recipe.quality.min_score,
+            },
+            candidates="SELECT count(*) FROM responses",
+        )
+        return materialized(context, session, written)

@@ -1,0 +1,118 @@
+"""The `autoif` command. Exit codes: 0 done, 1 the work failed, 2 the call was wrong.
+
+Only `verify` writes data to standard output; progress and errors go to standard error.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from autoif_dagster.errors import AutoIFError, CallError
+from autoif_dagster.recipe import load_recipe, to_toml
+
+DONE, FAILED, WRONG_CALL = 0, 1, 2
+FIRST_ROUND = "r0001"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; errors are one line each on standard error."""
+    call = _parser().parse_args(arguments)
+    try:
+        code: int = call.run(call)
+    except CallError as error:
+        return _complain(error, WRONG_CALL)
+    except AutoIFError as error:
+        return _complain(error, FAILED)
+    except BrokenPipeError:
+        # The reader of our output went away; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return _complain("stopped; what is finished is kept, and the same command goes on", FAILED)
+    return code
+
+
+def _complain(error: object, code: int) -> int:
+    for line in str(error).splitlines():
+        print(f"autoif: {line}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="autoif",
+        description="Verified instruction-following data: AutoIF as a Dagster project.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo", help="run one whole round on AUTOIF_RECIPE (default: demo) and show its funnel"
+    )
+    demo.add_argument("--round", default=FIRST_ROUND, help="round to run (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+
+    verify = commands.add_parser("verify", help="run functions on texts in the sandbox")
+    verify.add_argument("file", help='JSONL of {"function": source, "texts": […]}; - for stdin')
+    verify.set_defaults(run=_verify)
+
+    recipe = commands.add_parser("recipe", help="print the resolved recipe, or say what is wrong")
+    recipe.add_argument("name", nargs="?", help="preset or TOML file (default: AUTOIF_RECIPE)")
+    recipe.set_defaults(run=_recipe)
+    return parser
+
+
+def _demo(call: argparse.Namespace) -> int:
+    # Dagster takes seconds to import; the other commands do without.
+    from autoif_dagster.demo import run_round
+
+    run_round(call.round)
+    return DONE
+
+
+def _recipe(call: argparse.Namespace) -> int:
+    sys.stdout.write(to_toml(load_recipe(call.name)))
+    return DONE
+
+
+def _verify(call: argparse.Namespace) -> int:
+    from autoif_dagster.sandbox import Sandbox, SandboxError, SandboxLimits
+    from autoif_dagster.sandbox.verify import VerifyInputError, verify
+
+    settings = load_recipe().sandbox
+    limits = SandboxLimits(
+        cpu_s_per_text=settings.cpu_s_per_text, memory_bytes=settings.memory_mib << 20
+    )
+    try:
+        with Sandbox(limits, workers=settings.workers or None) as sandbox:
+            verify(_lines(call.file), sys.stdout, sandbox)
+    except VerifyInputError as error:
+        raise CallError(f"{call.file}: {error}") from error
+    except SandboxError as error:
+        raise AutoIFError(str(error)) from error
+    return DONE
+
+
+def _lines(name: str) -> Iterator[str]:
+    """The lines of a file or of standard input, read as they are needed."""
+    try:
+        if name == "-":
+            yield from _decoded(sys.stdin.buffer)
+        else:
+            with Path(name).open("rb") as file:
+                yield from _decoded(file)
+    except OSError as error:
+        raise CallError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def _decoded(file: Iterator[bytes]) -> Iterator[str]:
+    for line, raw in enumerate(file, 1):
+        try:
+            yield raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise CallError(f"line {line}: is not UTF-8 ({error.reason})") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""One round from the command line, and an ending worth reading: the funnel with its yields, and
+where to go from there."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+
+from autoif_dagster.errors import AutoIFError, CallError
+from autoif_dagster.home import home_path, open_home
+from autoif_dagster.instance import prepare_instance
+from autoif_dagster.lake import Lake
+from autoif_dagster.partitions import is_round, rounds
+from autoif_dagster.recipe import Recipe, load_recipe
+from autoif_dagster.records import TABLES
+from autoif_dagster.resources import CONSOLE_VARIABLE
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run_round(round_key: str) -> None:
+    """Materialize every asset of a round in this process, telling the terminal how it goes.
+
+    Raises:
+        CallError: the key is no round's, or what a step found wrong with the user's input.
+        AutoIFError: what a step raised.
+    """
+    if not is_round(round_key):
+        raise CallError(f"round {round_key!r}: must be written like r0001")
+    recipe = load_recipe()
+    home = open_home(home_path(), "simulated" if recipe.simulated else "real")
+    prepare_instance()
+    os.environ[CONSOLE_VARIABLE] = "1"
+    # Loading the definitions reads the recipe, so errors in it are told first, and in one line.
+    from autoif_dagster.definitions import defs, synthesize
+
+    _say(_opening(recipe, round_key))
+    with dg.DagsterInstance.get() as instance, _plain_errors():
+        instance.add_dynamic_partitions(str(rounds.name), [round_key])
+        job = defs.resolve_job_def(synthesize.name)
+        job.execute_in_process(instance=instance, partition_key=round_key, run_config=_QUIET)
+    _say("\n" + funnel(Lake(home), round_key) + "\n\n" + _ending(recipe))
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Take our own error out of what Dagster wraps around it."""
+    try:
+        yield
+    except dg.DagsterError as error:
+        inner: BaseException | None = error
+        while inner is not None and not isinstance(inner, AutoIFError):
+            inner = inner.__cause__ or getattr(inner, "user_exception", None)
+        if inner is None:
+            raise
+        raise inner from error
+
+
+def funnel(lake: Lake, round_key: str) -> str:
+    """The decisions of a round as a table: candidates, kept, yield, and why most others fell."""
+    rows = [("", "candidates", "kept", "yield", "fell, mostly because")]
+    with lake.session(round_key) as session:
+        for table in TABLES.values():
+            if not table.is_decision:
+                continue
+            session.scan(table.name, under="candidates", candidates=True)
+            counts = dict(
+                session.rows(
+                    "SELECT reason, count(*) FROM candidates GROUP BY 1 ORDER BY 2 DESC, 1"
+                )
+            )
+            total, kept = sum(counts.values()), counts.pop(None, 0)
+            causes = ", ".join(f"{reason} {n:,}" for reason, n in list(counts.items())[:3])
+            share = f"{kept / total:.0%}" if total else "–"
+            rows.append((table.name, f"{total:,}", f"{kept:,}", share, causes or "–"))
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for name, *numbers, causes in rows:
+        middle = "  ".join(n.rjust(w) for n, w in zip(numbers, widths[1:-1], strict=True))
+        lines.append(f"{name.ljust(widths[0])}  {middle}  {causes}".rstrip())
+    return "\n".join(lines)
+
+
+def _opening(recipe: Recipe, round_key: str) -> str:
+    model = recipe.supervisor.model or recipe.supervisor.client
+    return f"Round {round_key}, supervisor: {model}" + (
+        " (simulated: everything below is planted, with known errors)" if recipe.simulated else ""
+    )
+
+
+def _ending(recipe: Recipe) -> str:
+    root = home_path()
+    lines = [
+        f"The data:      {root / 'autoif.duckdb'}  (views sft_dataset, dpo_pairs, rejections, …)",
+        "The UI:        make ui  (lineage, previews, checks of every table above)",
+        "A real model:  AUTOIF_HOME=./real AUTOIF_RECIPE=default AUTOIF__SUPERVISOR__MODEL=… "
+        "AUTOIF__SUPERVISOR__BASE_URL=… autoif demo",
+    ]
+    if recipe.simulated:
+        lines.insert(
+            0, "This data is simulated: it shows how the pipeline works, train nothing on it."
+        )
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

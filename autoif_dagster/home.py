@@ -1,0 +1,255 @@
+"""A home: the folder that holds everything runs make, and the rules that keep it whole.
+
+    lake/<table>/<round>.parquet   tables at rest, beside a zero-row schema.parquet each
+    autoif.duckdb                  fixed views over them, for people and notebooks
+    generations.sqlite             the generation log
+    dagster/                       the Dagster instance
+    scratch/<random>/              one folder per running step: half-written files, spill
+    home.json                      lineage, format and where the views point
+
+A home is simulated or real, never both: planted data next to real data would sooner or later be
+trained on. The views are written when the home is created, and again only when it was moved or the
+tables of a newer version differ; runs never touch them, since DuckDB locks a database that one
+process writes against all others, and concurrent rebuilds drop views.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from autoif_dagster.errors import HomeError
+from autoif_dagster.ids import digest
+from autoif_dagster.records import PARTS, REJECTION_COLUMNS, TABLES, Table
+
+Lineage = Literal["simulated", "real"]
+
+_FORMAT = 1
+_SCRATCH_NAME = re.compile(r"[0-9a-f]{32}")
+_PATTERN_SIGNS = frozenset("*?[]\\")
+
+
+def home_path() -> Path:
+    """`AUTOIF_HOME`, or `./data`; absolute, so that it survives a change of directory."""
+    return Path(os.environ.get("AUTOIF_HOME") or "data").absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An opened home. Make one with `open_home`."""
+
+    root: Path
+    lineage: Lineage
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "autoif.duckdb"
+
+    @property
+    def generation_log(self) -> Path:
+        return self.root / "generations.sqlite"
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder of this step's own, gone afterwards. What a killed step left is swept by the
+        next one: a folder whose lock nobody holds has no owner."""
+        parent = self.root / "scratch"
+        with _locked(self.root / ".lock"):
+            parent.mkdir(exist_ok=True)
+            _sweep(parent)
+            folder = parent / uuid.uuid4().hex
+            folder.mkdir()
+            owner = _hold(folder / "owner")
+        try:
+            yield folder
+        finally:
+            os.close(owner)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_home(root: Path, lineage: Lineage) -> Home:
+    """Open the home at `root`, creating it where there is none.
+
+    Raises:
+        HomeError: it cannot be written, is something else than a home, or holds the other lineage.
+    """
+    root = root.absolute()  # the views carry it
+    if found := _PATTERN_SIGNS.intersection(str(root)):
+        raise HomeError(
+            f"AUTOIF_HOME {root}: DuckDB reads {' '.join(sorted(found))} in a path as a pattern; "
+            "set AUTOIF_HOME to a folder without such characters"
+        )
+    home = Home(root, lineage)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root / ".lock"):
+            _check_lineage(home)
+            _settle(home)
+    except OSError as error:
+        raise HomeError(
+            f"AUTOIF_HOME {root} cannot be used: {error.strerror or error}; "
+            "set AUTOIF_HOME to a folder you can write to, with room on its disk"
+        ) from error
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise HomeError(f"AUTOIF_HOME {root}: its views cannot be written: {reason}") from error
+    return home
+
+
+def _check_lineage(home: Home) -> None:
+    card = home.root / "home.json"
+    if not card.exists():
+        return
+    try:
+        found = json.loads(card.read_text("utf-8"))
+        lineage, version = found["lineage"], found["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise HomeError(
+            f"{card} is not a home's card; set AUTOIF_HOME to another folder"
+        ) from error
+    if version != _FORMAT:
+        raise HomeError(
+            f"AUTOIF_HOME {home.root} has format {version}, this version writes {_FORMAT}; "
+            "set AUTOIF_HOME to another folder"
+        )
+    if lineage != home.lineage:
+        raise HomeError(
+            f"AUTOIF_HOME {home.root} holds {lineage} data and this recipe's supervisor is "
+            f"{home.lineage}; set AUTOIF_HOME to another folder"
+        )
+
+
+def _settle(home: Home) -> None:
+    """Write empty tables, views and card, unless those that stand are right."""
+    statements = _view_statements(home.lake)
+    wanted = {
+        "format": _FORMAT,
+        "lineage": home.lineage,
+        "views": digest(*statements, *(str(t.columns) for t in (TABLES | PARTS).values())),
+    }
+    card = home.root / "home.json"
+    if home.database.exists() and card.exists() and json.loads(card.read_text("utf-8")) == wanted:
+        return
+    with duckdb.connect() as con:  # one for all: opening one takes longer than a table
+        for table in (TABLES | PARTS).values():
+            _write_empty(con, home.lake / table.name, table)
+    _write_views(home.database, statements)
+    _replace(card, json.dumps(wanted, indent=1) + "\n")
+
+
+def _write_empty(con: duckdb.DuckDBPyConnection, folder: Path, table: Table) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ", ".join(f'NULL::{c.type} AS "{c.name}"' for c in table.columns)
+    new = folder / "schema.new"
+    con.execute(f"COPY (SELECT {columns} WHERE false) TO '{_quoted(new)}' (FORMAT parquet)")
+    new.replace(folder / "schema.parquet")
+
+
+def _write_views(database: Path, statements: list[str]) -> None:
+    new = database.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with duckdb.connect(new) as con:
+        for statement in statements:
+            con.execute(statement)
+    # A write-ahead log left beside the old file would make the new one unopenable.
+    database.with_name(database.name + ".wal").unlink(missing_ok=True)
+    new.replace(database)
+
+
+def _view_statements(lake: Path) -> list[str]:
+    """One view per table; of a decision, `<table>_candidates` shows the fallen rows too."""
+    statements = []
+    for table in (TABLES | PARTS).values():
+        names = ", ".join(f'"{c.name}"' for c in table.columns)
+        # Without the last option a folder `a=b` above the home would become a column.
+        source = (
+            f"read_parquet('{_quoted(lake / table.name)}/*.parquet', "
+            "union_by_name = true, hive_partitioning = false)"
+        )
+        if table.is_decision:
+            statements.append(
+                f"CREATE VIEW {table.name}_candidates AS SELECT {names} FROM {source}"
+            )
+            kept = ", ".join(f'"{c.name}"' for c in table.columns if c.name not in _FALLEN_ONLY)
+            statements.append(
+                f"CREATE VIEW {table.name} AS SELECT {kept} FROM {table.name}_candidates "
+                "WHERE reason IS NULL"
+            )
+        else:
+            statements.append(f"CREATE VIEW {table.name} AS SELECT {names} FROM {source}")
+    return [*statements, "CREATE VIEW rejections AS " + _rejections()]
+
+
+_FALLEN_ONLY = frozenset({"reason", "detail"})
+
+
+def _rejections() -> str:
+    selects = [
+        f"SELECT '{t.name}' AS stage, {'round' if t.per_round else 'NULL'} AS round, "
+        f"{t.item} AS item_id, {t.parent or 'NULL'} AS parent_id, reason, detail "
+        f"FROM {t.name}_candidates WHERE reason IS NOT NULL"
+        for t in TABLES.values()
+        if t.is_decision
+    ]
+    columns = ", ".join(REJECTION_COLUMNS)
+    return f"SELECT {columns} FROM ({' UNION ALL '.join(selects)})"
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _replace(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(text, "utf-8")
+    new.replace(path)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders that `scratch` made and nobody owns any more; anything else is foreign."""
+    for folder in parent.iterdir():
+        if not _SCRATCH_NAME.fullmatch(folder.name):
+            continue
+        try:
+            owner = _hold(folder / "owner")
+        except BlockingIOError:
+            continue  # its step is alive
+        except FileNotFoundError:
+            continue  # its step just ended, and removed it
+        os.close(owner)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hold(path: Path) -> int:
+    """An exclusive lock on `path` for as long as the returned descriptor (or its process) lives.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,378 @@
+"""Tables at rest: DuckDB is the engine, one Parquet file per table and round is the form.
+
+A step opens one `Session`: `scan` puts a table's rows under its own name, `write_sql` and
+`write_rows` stream a new table to the session's scratch folder, check its invariants there, fsync,
+and rename. A table that breaks an invariant is never published; one that did not change is not
+replaced, so its modification time tells when its content last changed. No half file is ever in
+place, whatever is killed when, and a session reads every file as it was when it first asked for it.
+
+Why not one database file: DuckDB lets one process write and locks out all others, readers too.
+Why not an IO manager: relations of two connections do not join, do not pickle, and change when
+their file is replaced.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from autoif_dagster.errors import LakeError
+from autoif_dagster.home import Home
+from autoif_dagster.records import TABLES, Table
+
+WHOLE = "all"  # stands in for the round in the file name of a table that has none
+LAST_TABLES = ("sft_dataset", "dpo_pairs")  # a round that has them is complete
+
+_ROW_GROUP = 16_384
+_ROUND_KEY = re.compile(r"\w[\w.-]*")
+_ARROW_TYPES: dict[str, pa.DataType] = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "BIGINT[]": pa.list_(pa.int64()),
+}
+
+Parameters = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write published. `content_hash` depends on the set of rows alone, not on their order,
+    the engine's version or the time; `reasons` counts a decision's fallen rows by reason."""
+
+    table: Table
+    path: Path
+    rows: int
+    kept: int
+    reasons: dict[str, int]
+    content_hash: str
+    changed: bool
+
+
+class Lake:
+    """The tables of one home."""
+
+    def __init__(self, home: Home, *, memory_mib: int = 2_048, threads: int = 0) -> None:
+        self.home = home
+        self._settings = {"memory_limit": f"{memory_mib}MiB"}
+        if threads:
+            self._settings["threads"] = str(threads)
+
+    def path(self, table: str, round_key: str | None) -> Path:
+        """Where a table's file for a round is, or would be."""
+        return self.home.lake / table / f"{_stem(TABLES[table], round_key)}.parquet"
+
+    def rounds(self, table: str) -> list[str]:
+        """Rounds that have the table, in order."""
+        folder = self.home.lake / table
+        return sorted(p.stem for p in folder.glob("*.parquet") if p.stem != "schema")
+
+    def complete_rounds(self) -> list[str]:
+        """Rounds whose last tables are published, in order."""
+        return sorted(set.intersection(*(set(self.rounds(t)) for t in LAST_TABLES)))
+
+    @contextmanager
+    def session(self, round_key: str | None = None) -> Iterator["Session"]:
+        """One step's connection, with a scratch folder of its own; `round_key` is the round that
+        `scan` reads and `write_…` writes."""
+        try:
+            with self.home.scratch() as scratch, duckdb.connect() as con:
+                for name, value in self._settings.items():
+                    con.execute(f"SET {name} = '{value}'")
+                con.execute(f"SET temp_directory = '{_quoted(scratch)}'")
+                # Nothing may be fetched behind the user's back; what is built in is enough.
+                con.execute("SET autoinstall_known_extensions = false")
+                con.execute("SET enable_progress_bar = false")
+                yield Session(self, con, scratch, round_key)
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise LakeError(f"{self.home.root}: {_first_line(error)}") from error
+        except OSError as error:
+            if error.filename is None and error.errno is None:
+                raise
+            raise LakeError(f"{self.home.root}: {error}") from error
+
+
+class Session:
+    """One step's view of the lake; see `Lake.session`."""
+
+    def __init__(
+        self, lake: Lake, con: duckdb.DuckDBPyConnection, scratch: Path, round_key: str | None
+    ) -> None:
+        self.lake = lake
+        self.con = con
+        self.round_key = round_key
+        self._scratch = scratch
+        self._pinned: dict[Path, Path] = {}
+        self._links = itertools.count()
+
+    def scan(
+        self,
+        name: str,
+        *,
+        rounds: Sequence[str] | None = None,
+        under: str | None = None,
+        candidates: bool = False,
+    ) -> None:
+        """Make a table's rows readable as `under` (its own name by default).
+
+        Args:
+            rounds: the rounds to read; by default the session's.
+            candidates: of a decision, the fallen rows too; by default only what was kept.
+
+        Raises:
+            LakeError: a round has no such table yet, or its file is damaged.
+        """
+        source = self._source(name, rounds, candidates=candidates)
+        try:
+            self.con.execute(f"CREATE OR REPLACE VIEW {under or name} AS SELECT * FROM {source}")
+        except duckdb.InvalidInputException as error:  # a file that is no whole Parquet file
+            text = _first_line(error)
+            for path, link in self._pinned.items():
+                text = text.replace(str(link), str(path))
+            raise LakeError(f"{text}: materialize {name} again") from error
+
+    def define(self, name: str, sql: str) -> None:
+        """Make a query readable under a name, like a scanned table."""
+        self.con.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+
+    def rows(
+        self, sql: str, parameters: Parameters | None = None, *, block: int = 4_096
+    ) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query, streamed in blocks; other queries of the session may run between."""
+        with self.con.cursor() as cursor:
+            # Not `execute`: its Arrow output copies every row once more, and warns.
+            for batch in cursor.sql(sql, params=parameters or None).to_arrow_reader(block):
+                columns = [column.to_pylist() for column in batch.columns]
+                yield from zip(*columns, strict=True)
+
+    def value(self, sql: str, parameters: Parameters | None = None) -> Any:
+        """The single value of a query with one row and one column."""
+        row = self.con.execute(sql, parameters or {}).fetchone()
+        return row[0] if row else None
+
+    def write_sql(
+        self,
+        name: str,
+        sql: str,
+        parameters: Parameters | None = None,
+        *,
+        candidates: str | None = None,
+    ) -> Written:
+        """Publish the rows of a query as this round's table, ordered by the table's key.
+
+        Args:
+            candidates: a query that counts what the decision decides on; the table must have
+                exactly as many rows, or something vanished.
+
+        Raises:
+            LakeError: an invariant is broken, or the disk does not take it; nothing was replaced.
+        """
+        table = TABLES[name]
+        new = self._scratch / f"{name}.parquet"
+        columns = ", ".join(f'"{c.name}"::{c.type} AS "{c.name}"' for c in table.columns)
+        order = ", ".join(table.key)
+        self.con.execute(
+            # On lines of its own: the query may end in a comment.
+            f"COPY (SELECT {columns} FROM (\n{sql.strip().rstrip(';')}\n) ORDER BY {order}) "
+            f"TO '{_quoted(new)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})",
+            parameters or {},
+        )
+        expected = int(self.value(candidates)) if candidates else None
+        return self._publish(table, new, expected)
+
+    def write_rows(
+        self, name: str, rows: Iterable[object], *, candidates: int | None = None
+    ) -> Written:
+        """Publish records as this round's table, streamed row group by row group.
+
+        Args:
+            candidates: how many rows there must be, where that is known.
+
+        Raises:
+            LakeError: as `write_sql`.
+        """
+        table = TABLES[name]
+        new = self._scratch / f"{name}.parquet"
+        write_parquet(table, new, rows)
+        return self._publish(table, new, candidates)
+
+    def _source(self, name: str, rounds: Sequence[str] | None, *, candidates: bool = False) -> str:
+        table = TABLES[name]
+        keys = rounds if rounds is not None else [self.round_key]
+        paths = [self.lake.path(name, key) for key in keys] if table.per_round else []
+        if not table.per_round:
+            paths = [self.lake.path(name, None)]
+        files = []
+        for path in [*paths, self.lake.home.lake / name / "schema.parquet"]:
+            try:
+                files.append(self._pin(path))
+            except FileNotFoundError:
+                raise LakeError(
+                    f"table {name} has no {path.stem if table.per_round else 'rows'} yet: "
+                    f"materialize {name} first"
+                ) from None
+        listed = ", ".join(f"'{_quoted(path)}'" for path in files)
+        read = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        if candidates or not table.is_decision:
+            return f"(SELECT * FROM {read})"
+        return f"(SELECT * EXCLUDE (reason, detail) FROM {read} WHERE reason IS NULL)"
+
+    def _pin(self, path: Path) -> Path:
+        """A name for the file that stays with what it holds now, whoever replaces it meanwhile.
+
+        DuckDB reads a file's footer when it binds a query and opens the file again when it scans:
+        a file replaced between the two is unreadable, or mixed (2.0.0, measured). A second link
+        in the session's scratch folder costs nothing and ends with it.
+        """
+        if path not in self._pinned:
+            link = self._scratch / f"{next(self._links)}-{path.parent.name}-{path.name}"
+            try:
+                link.hardlink_to(path)
+            except FileNotFoundError:
+                raise
+            except OSError:  # a file system without hard links
+                link = path
+            self._pinned[path] = link
+        return self._pinned[path]
+
+    def _publish(self, table: Table, new: Path, expected: int | None) -> Written:
+        summary = self._check(table, new, expected)
+        content_hash = self._content_hash(new)
+        path = self.lake.path(table.name, self.round_key)
+        changed = content_hash != self._published_hash(path)
+        self._pinned.pop(path, None)
+        if changed:
+            publish_file(new, path)
+        else:
+            new.unlink()
+        rows = sum(summary.values())
+        kept = summary.pop(None, 0)
+        reasons = {str(reason): count for reason, count in summary.items()}
+        return Written(table, path, rows, kept, reasons, content_hash, changed)
+
+    def _check(self, table: Table, new: Path, expected: int | None) -> dict[str | None, int]:
+        """Assert the invariants on the file that is about to be published; count by reason."""
+        source = f"read_parquet('{_quoted(new)}', hive_partitioning = false)"
+        kept = " WHERE reason IS NULL" if table.is_decision else ""
+        for key, where in ((table.key, ""), (table.kept_key, kept)):
+            if key:
+                self._none(
+                    table,
+                    f"{' and '.join(key)} twice",
+                    f"SELECT {key[0]} FROM {source}{where} GROUP BY {', '.join(key)} "
+                    "HAVING count(*) > 1",
+                )
+        if required := [c.name for c in table.columns if not c.nullable]:
+            missing = " OR ".join(f'"{name}" IS NULL' for name in required)
+            self._none(
+                table,
+                "nothing in a required column",
+                f"SELECT {table.key[0]} FROM {source} WHERE {missing}",
+            )
+        for column, parent in table.references:
+            target = "query_id" if column == "query_id" else column
+            self._none(
+                table,
+                f"{column} that is not in {parent}",
+                f"SELECT {column} FROM {source} WHERE {column} IS NOT NULL AND {column} NOT IN "
+                f"(SELECT {target} FROM {self._source(parent, None)} WHERE {target} IS NOT NULL)",
+            )
+        by = "reason" if table.is_decision else "NULL"
+        counts: dict[str | None, int] = dict(
+            self.con.execute(
+                f"SELECT {by}, count(*) FROM {source} GROUP BY ALL ORDER BY ALL"
+            ).fetchall()
+        )
+        total = sum(counts.values())
+        if expected is not None and total != expected:
+            raise LakeError(
+                f"{table.name}: {total} rows for {expected} candidates; the table was not published"
+            )
+        return counts
+
+    def _none(self, table: Table, what: str, sql: str) -> None:
+        offenders = self.con.execute(f"{sql} LIMIT 3").fetchall()
+        if offenders:
+            names = ", ".join(str(row[0]) for row in offenders)
+            raise LakeError(
+                f"{table.name}: rows with {what} ({names}, …); the table was not published"
+            )
+
+    def _published_hash(self, path: Path) -> str | None:
+        """None also for a damaged file: publishing again is what mends it."""
+        try:
+            return self._content_hash(self._pin(path))
+        except (duckdb.Error, FileNotFoundError):
+            return None
+
+    def _content_hash(self, path: Path) -> str:
+        # DuckDB's own hash() may change between versions; MD5 over JSON may not. Exclusive-or
+        # makes it independent of order, and cannot cancel since keys are unique.
+        mixed, rows = self.con.execute(
+            "SELECT coalesce(bit_xor(md5_number(to_json(r)::VARCHAR)), 0), count(*) "
+            f"FROM read_parquet('{_quoted(path)}', hive_partitioning = false) AS r"
+        ).fetchall()[0]
+        return f"{rows}-{mixed:032x}"
+
+
+def write_parquet(table: Table, path: Path, rows: Iterable[object]) -> None:
+    """Stream records of one table into a new file, a row group at a time."""
+    names = [c.name for c in table.columns]
+    schema = pa.schema([(c.name, _ARROW_TYPES[c.type]) for c in table.columns])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for block in _blocks(rows):
+            arrays = [
+                pa.array([getattr(row, name) for row in block], type=schema.field(name).type)
+                for name in names
+            ]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def publish_file(new: Path, path: Path) -> None:
+    """Make `new` durable and put it in the place of `path` in one step."""
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _blocks(rows: Iterable[object]) -> Iterator[list[object]]:
+    iterator = iter(rows)
+    while block := list(itertools.islice(iterator, _ROW_GROUP)):
+        yield block
+
+
+def _stem(table: Table, round_key: str | None) -> str:
+    if not table.per_round:
+        return WHOLE
+    if round_key is None:
+        raise LakeError(f"table {table.name} is made per round, and no round was named")
+    if not _ROUND_KEY.fullmatch(round_key) or round_key == "schema":
+        raise LakeError(
+            f"{round_key!r} cannot be a round's key: it names a file, and so is made of letters, "
+            "digits, '_', '-' and '.'"
+        )
+    return round_key
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

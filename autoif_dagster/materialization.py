@@ -1,0 +1,226 @@
+"""How a table becomes an asset: its grain, schema and code version on the definition; its row
+count, funnel, reasons and preview on every materialization.
+
+An asset's code version is a hash of what shapes its rows: the prompt templates it renders, the SQL
+it runs and the recipe fields it uses. Changing one of them makes the UI mark exactly the assets
+that depend on it; changing anything else marks none.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from autoif_dagster import prompts, sql
+from autoif_dagster.clients.generation_log import LoggedClient
+from autoif_dagster.ids import digest
+from autoif_dagster.lake import Session, Written
+from autoif_dagster.partitions import rounds
+from autoif_dagster.recipe import load_recipe, values_at
+from autoif_dagster.records import TABLES, Table
+from autoif_dagster.stages import clip
+
+MODEL_POOL = "supervisor"  # steps that need the model; one run at a time holds it
+HAS_ROWS = "has_rows"
+ACCOUNTED_FOR = "accounted_for"
+
+_PREVIEW_ROWS = 5
+_PREVIEW_CHARS = 120
+_SIMULATED = "simulated supervisor: planted data, worth nothing for training"
+
+if TYPE_CHECKING:
+    Materialized = dg.MaterializeResult[Any]
+else:
+    # Dagster does not recognise its own result type with a parameter, and mypy insists on one.
+    Materialized = dg.MaterializeResult
+
+AssetFunction = Callable[..., Materialized]
+
+
+def table_asset(
+    *,
+    group: str,
+    deps: Sequence[str] = (),
+    fields: tuple[str, ...] = (),
+    templates: Sequence[str] = (),
+    queries: Sequence[str] = (),
+    asks_model: bool = False,
+) -> Callable[[AssetFunction], dg.AssetsDefinition]:
+    """Make the decorated function the asset of the table of the same name.
+
+    Args:
+        group: the asset's group in the graph.
+        deps: tables it reads.
+        fields: sections or fields of the recipe that shape its rows.
+        templates: kinds of prompt it renders.
+        queries: SQL files it runs.
+        asks_model: whether it needs the supervisor (and its place in the pool).
+    """
+
+    def decorate(function: AssetFunction) -> dg.AssetsDefinition:
+        table = TABLES[function.__name__]
+        # Dagster shows three kinds at most: what the table is, what makes it, what it is at rest.
+        maker = "ai" if asks_model else "duckdb" if queries else "python"
+        return dg.asset(
+            name=table.name,
+            deps=list(deps),
+            group_name=group,
+            kinds={table.kind, maker, "parquet"},
+            description=_description(table, function),
+            code_version=code_version(fields, templates, queries),
+            partitions_def=rounds if table.per_round else None,
+            pool=MODEL_POOL if asks_model else None,
+            metadata={"dagster/column_schema": column_schema(table)},
+            check_specs=[
+                dg.AssetCheckSpec(name, asset=table.name, description=text)
+                for name, text in _checks(table)
+            ],
+        )(function)
+
+    return decorate
+
+
+def _description(table: Table, function: AssetFunction) -> str:
+    more = " ".join((function.__doc__ or "").split())
+    return f"{table.grain} {more}".strip()
+
+
+def _checks(table: Table) -> list[tuple[str, str]]:
+    what = "kept row" if table.is_decision else "row"
+    checks = [(HAS_ROWS, f"The table has at least one {what}.")]
+    if table.is_decision:
+        checks.append((ACCOUNTED_FOR, "Kept and rejected rows add up to the candidates."))
+    return checks
+
+
+def code_version(fields: tuple[str, ...], templates: Sequence[str], queries: Sequence[str]) -> str:
+    """A hash of everything but code that shapes an asset's rows."""
+    values = values_at(load_recipe(), fields)
+    return digest(
+        *(f"{name}={value!r}" for name, value in sorted(values.items())),
+        *(prompts.load(kind).content_hash for kind in templates),
+        *(sql.load(name) for name in queries),
+    )[:16]
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The table's columns as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                column.type,
+                description=column.description,
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable, unique=table.key == (column.name,)
+                ),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def materialized(
+    context: dg.AssetExecutionContext,
+    session: Session,
+    written: Written,
+    *,
+    client: LoggedClient | None = None,
+    **figures: float | str,
+) -> Materialized:
+    """What an asset returns: one funnel line in the log, the same figures as metadata, checks.
+
+    Args:
+        client: the client that asked for this table, whose counts are shown.
+        figures: further numbers of the stage.
+    """
+    table = written.table
+    numbers: dict[str, Any] = {
+        "dagster/partition_row_count" if table.per_round else "dagster/row_count": written.rows,
+        **figures,
+    }
+    if table.is_decision:
+        numbers |= {
+            "candidates": written.rows,
+            "kept": written.kept,
+            "rejected": written.rows - written.kept,
+            "yield": written.kept / written.rows if written.rows else 0.0,
+        }
+    if client is not None:
+        usage = client.usage
+        numbers |= {
+            "model_calls": usage.asked,
+            "reused_generations": usage.reused,
+            "failed_requests": usage.failed,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+        }
+    context.log.info(
+        f"{table.name}: "
+        + ", ".join(
+            f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items()
+        )
+    )
+    metadata: dict[str, Any] = numbers | {
+        "path": dg.MetadataValue.path(str(written.path)),
+        "preview": dg.MetadataValue.md(_preview(session, table)),
+    }
+    if session.lake.home.lineage == "simulated":
+        metadata["lineage"] = _SIMULATED
+    if written.reasons:
+        by_count = sorted(written.reasons.items(), key=lambda item: (-item[1], item[0]))
+        metadata["rejections"] = dg.MetadataValue.md(
+            markdown_table(("reason", "rows"), [(r, str(n)) for r, n in by_count])
+        )
+    return dg.MaterializeResult(
+        metadata=metadata,
+        data_version=dg.DataVersion(written.content_hash),
+        check_results=list(_check_results(written)),
+    )
+
+
+def _check_results(written: Written) -> list[dg.AssetCheckResult]:
+    table = written.table
+    results = [
+        dg.AssetCheckResult(
+            check_name=HAS_ROWS,
+            asset_key=table.name,
+            passed=written.kept > 0,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"rows": written.kept},
+        )
+    ]
+    if table.is_decision:
+        rejected = sum(written.reasons.values())
+        results.append(
+            dg.AssetCheckResult(
+                check_name=ACCOUNTED_FOR,
+                asset_key=table.name,
+                passed=written.kept + rejected == written.rows,
+                metadata={"candidates": written.rows, "kept": written.kept, "rejected": rejected},
+            )
+        )
+    return results
+
+
+def _preview(session: Session, table: Table) -> str:
+    session.scan(table.name, under="preview")
+    names = [
+        c.name
+        for c in table.columns
+        if c.name not in {"round", "reason", "detail", "generation_id"}
+    ]
+    columns = ", ".join(f'"{name}"' for name in names)
+    rows = session.con.execute(f"SELECT {columns} FROM preview LIMIT {_PREVIEW_ROWS}").fetchall()
+    return markdown_table(names, [tuple("" if v is None else str(v) for v in row) for row in rows])
+
+
+def markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of clipped cells."""
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    for row in rows:
+        cells = (
+            clip(cell, _PREVIEW_CHARS).replace("|", "\\|").replace("<", "&lt;") for cell in row
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,573 @@
+"""The recipe: every number, path and model name that shapes the data, as one frozen object.
+
+A recipe is a TOML file of sections. It starts from a preset (`base = "default"`, the preset used
+where none is named), replaces single fields, and the environment replaces single fields again
+(`AUTOIF__SECTION__FIELD=value`). The defaults below *are* the preset `default`: each field carries
+its meaning, unit, bounds and source, so that this file is also the reference page of the recipe.
+
+Relative paths are taken from where they were written: the recipe file's folder, the working
+directory for the environment, the checkout's root for presets.
+"""
+
+import contextlib
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from autoif_dagster.errors import RecipeError
+
+PRESETS_DIR = Path(__file__).parent / "recipes"
+CHECKOUT = Path(__file__).parent.parent
+ENV_PREFIX = "AUTOIF__"
+
+OURS = "ours"
+PAPER = "paper (arXiv 2406.13542)"
+REFERENCE = "reference code (QwenLM/AutoIF)"
+
+
+def _field(default: Any, meaning: str, *, unit: str = "", source: str = OURS, **bounds: Any) -> Any:
+    """A recipe field; `bounds` are pydantic's `ge`, `gt`, `le`, `lt`, `min_length`."""
+    return Field(
+        default,
+        description=meaning,
+        strict=False if isinstance(default, Path) else None,
+        json_schema_extra={"unit": unit, "source": source},
+        **bounds,
+    )
+
+
+def _share(default: float, meaning: str, *, source: str = OURS) -> Any:
+    return _field(default, meaning, unit="share", source=source, ge=0.0, le=1.0)
+
+
+def _temperature(default: float, meaning: str) -> Any:
+    return _field(
+        default, meaning, unit="temperature", source="ours; unstated elsewhere", ge=0.0, le=2.0
+    )
+
+
+def _tokens(default: int, meaning: str) -> Any:
+    return _field(default, meaning, unit="generated tokens", ge=1, le=131_072)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+class Seeds(_Section):
+    path: Path = _field(
+        CHECKOUT / "seeds/instructions.jsonl",
+        "seed instructions: JSONL with the fields `instruction` and `kind`, or plain text lines",
+        unit="path",
+    )
+
+
+class Queries(_Section):
+    path: Path = _field(
+        CHECKOUT / "seeds/queries.jsonl",
+        "user queries: JSONL, or plain text with one query a line",
+        unit="path",
+    )
+    field: str = _field(
+        "",
+        "JSONL field that holds the query; empty takes the first of query, instruction, question, "
+        "prompt, text that the first row has",
+        unit="field name",
+    )
+    min_chars: int = _field(
+        21, "shortest query used", unit="characters", source=REFERENCE, ge=1, le=100_000
+    )
+    max_chars: int = _field(
+        299, "longest query used", unit="characters", source=REFERENCE, ge=1, le=100_000
+    )
+    per_instruction: int = _field(
+        16, "queries drawn for each instruction", unit="queries", source=PAPER, ge=1, le=1_000
+    )
+    max_uses: int = _field(
+        4, "instructions that one query may serve in a round", unit="uses", ge=1, le=100_000
+    )
+
+
+class Supervisor(_Section):
+    client: Literal["simulated", "openai"] = _field(
+        "openai", "what answers: the simulated supervisor, or any OpenAI-compatible server"
+    )
+    model: str = _field("", "model id as the server knows it", unit="model id")
+    base_url: str = _field("http://127.0.0.1:8000/v1", "where the server is", unit="URL")
+    api_key_env: str = _field(
+        "OPENAI_API_KEY", "environment variable that holds the key; unset sends none", unit="name"
+    )
+    concurrency: int = _field(64, "requests in flight", unit="requests", ge=1, le=4_096)
+    timeout_s: float = _field(600.0, "longest wait for one reply", unit="seconds", gt=0, le=86_400)
+    max_retries: int = _field(
+        8, "retries after 408, 409, 429, 5xx, resets and time-outs", unit="retries", ge=0, le=100
+    )
+    top_p: float = _field(1.0, "nucleus of every call", unit="share", gt=0.0, le=1.0)
+
+
+class Augmentation(_Section):
+    target: int = _field(
+        1_000, "new instructions wanted in a round", unit="instructions", ge=1, le=10_000_000
+    )
+    per_reply: int = _field(
+        20, "instructions asked for in one reply", unit="instructions", ge=1, le=200
+    )
+    max_replies: int = _field(
+        2_000, "replies asked for at most, target or not", unit="replies", ge=1, le=10_000_000
+    )
+    seed_examples: int = _field(6, "seeds shown in each call", unit="instructions", ge=1, le=1_000)
+    verified_examples: int = _field(
+        2,
+        "verified instructions of earlier rounds shown in each call",
+        unit="instructions",
+        ge=0,
+        le=1_000,
+    )
+    temperature: float = _temperature(1.0, "of self-instruct")
+    max_tokens: int = _tokens(2_048, "longest self-instruct reply")
+    max_chars: int = _field(
+        400, "longest instruction accepted", unit="characters", ge=10, le=10_000
+    )
+    near_duplicate: float = _share(
+        0.7, "ROUGE-L F1 from which two instructions with equal parameters are one"
+    )
+    per_template: int = _field(
+        8, "parameter values kept of one masked template", unit="instructions", ge=1, le=100_000
+    )
+
+
+class Verification(_Section):
+    functions: int = _field(
+        8, "functions asked for per instruction", unit="replies", source=PAPER, ge=1, le=256
+    )
+    case_replies: int = _field(
+        4, "case replies asked for per instruction", unit="replies", ge=1, le=256
+    )
+    cases_per_reply: int = _field(6, "cases asked for in one reply", unit="cases", ge=2, le=100)
+    near_misses: int = _field(
+        2, "cases near the border asked for on each side of a reply", unit="cases", ge=0, le=50
+    )
+    temperature: float = _temperature(0.8, "of functions and cases")
+    max_tokens: int = _tokens(2_048, "longest function or case reply")
+    min_functions: int = _field(
+        3,
+        "compiled functions an instruction needs",
+        unit="functions",
+        source=REFERENCE,
+        ge=1,
+        le=256,
+    )
+    min_cases: int = _field(6, "distinct cases an instruction needs", unit="cases", ge=1, le=10_000)
+    case_agreement: float = _share(
+        0.5, "a case is kept if more than this share of compiled functions agree", source=PAPER
+    )
+    function_accuracy: float = _share(
+        0.8, "a function is kept from this accuracy over kept cases on", source=REFERENCE
+    )
+    side_accuracy: float = _share(
+        0.5, "a function is kept if its accuracy is above this on each side of the kept cases"
+    )
+
+
+class BackTranslation(_Section):
+    temperature: float = _temperature(0.0, "of back-translation and entailment")
+    max_tokens: int = _tokens(512, "longest back-translation or entailment reply")
+    max_contradiction: float = _field(
+        0.5,
+        "a function falls from this probability of contradiction on",
+        unit="probability",
+        gt=0.0,
+        le=1.0,
+    )
+
+
+class Responses(_Section):
+    per_prompt: int = _field(
+        8, "responses sampled for each prompt", unit="responses", source=PAPER, ge=1, le=1_024
+    )
+    temperature: float = _temperature(0.8, "of responses")
+    max_tokens: int = _tokens(2_048, "longest response")
+    quorum: float = _share(0.5, "share of an instruction's functions that must vote on a response")
+    min_accuracy: float = _share(
+        0.8, "a response is kept from this accuracy on", source="paper, optimum of Fig. 4"
+    )
+
+
+class Quality(_Section):
+    temperature: float = _temperature(0.0, "of the judge")
+    retry_temperature: float = _temperature(0.7, "of the judge's second reply after an unreadable")
+    max_tokens: int = _tokens(1_024, "longest judge reply")
+    min_score: float = _field(
+        8.0, "a response is kept from this score on", unit="points of 10", source=PAPER, ge=0, le=10
+    )
+
+
+class Dpo(_Section):
+    pairs_per_prompt: int = _field(1, "pairs made of one prompt", unit="pairs", ge=1, le=1_000)
+    rejected_min_score: float = _field(
+        6.0, "a rejected response is on topic from this score on", unit="points of 10", ge=0, le=10
+    )
+    pairs_per_instruction: int = _field(
+        4, "instruction-level pairs made of one instruction", unit="pairs", ge=0, le=1_000
+    )
+    instruction_level_share: float = _field(
+        0.05, "instruction-level pairs among all pairs at most", unit="share", ge=0.0, lt=1.0
+    )
+    chosen_min_words: int = _field(
+        5, "words in the chosen side of an instruction-level pair", unit="words", ge=1, le=1_000
+    )
+
+
+class Collect(_Section):
+    min_accuracy: float | None = _field(
+        None,
+        "responses are judged from this accuracy on; unset means responses.min_accuracy",
+        unit="share",
+        ge=0.0,
+        le=1.0,
+    )
+
+
+class Sandbox(_Section):
+    workers: int = _field(
+        0, "worker processes; 0 means one per usable core", unit="processes", ge=0, le=1_024
+    )
+    cpu_s_per_text: float = _field(
+        1.0, "CPU time one function may spend on one text", unit="seconds", gt=0, le=600
+    )
+    memory_mib: int = _field(
+        512, "address space of one function's process", unit="MiB", ge=64, le=65_536
+    )
+
+
+class Engine(_Section):
+    memory_mib: int = _field(
+        2_048,
+        "DuckDB's memory per step; beyond it spills to disk",
+        unit="MiB",
+        ge=256,
+        le=1_048_576,
+    )
+    threads: int = _field(0, "DuckDB's threads; 0 means all cores", unit="threads", ge=0, le=1_024)
+
+
+class Simulator(_Section):
+    """What the simulated supervisor gets wrong, and how often; errors are independent."""
+
+    wrong_function_rate: float = _share(0.2, "functions that check something subtly else")
+    wrong_case_rate: float = _share(0.1, "cases whose expected output is flipped")
+    boundary_case_rate: float = _share(0.3, "cases at the border")
+    unparsable_rate: float = _share(0.03, "replies of any kind that cannot be read")
+    hostile_function_rate: float = _share(0.02, "functions that attack or crash their host")
+    wrong_back_translation_rate: float = _share(0.05, "back-translations of something else")
+    wrong_entailment_rate: float = _share(0.03, "entailment labels that are wrong")
+    repeated_instruction_rate: float = _share(0.1, "instructions that repeat an earlier one")
+    uncheckable_instruction_rate: float = _share(0.05, "instructions no code can check")
+    obeying_response_rate: float = _share(0.6, "responses that obey their instruction")
+    unrelated_response_rate: float = _share(0.1, "responses that miss the question")
+    judge_noise: float = _field(
+        1.0, "standard deviation of the judge's score", unit="points of 10", ge=0, le=5
+    )
+
+
+class Recipe(_Section):
+    """One resolved recipe. `seed` is the root of every draw and of every sample's own seed."""
+
+    seed: int = _field(20_240_613, "root of all randomness", unit="integer", ge=0, le=2**63 - 1)
+    seeds: Seeds = Seeds()
+    queries: Queries = Queries()
+    supervisor: Supervisor = Supervisor()
+    augmentation: Augmentation = Augmentation()
+    verification: Verification = Verification()
+    back_translation: BackTranslation = BackTranslation()
+    responses: Responses = Responses()
+    quality: Quality = Quality()
+    dpo: Dpo = Dpo()
+    collect: Collect = Collect()
+    sandbox: Sandbox = Sandbox()
+    engine: Engine = Engine()
+    simulator: Simulator = Simulator()
+
+    @property
+    def simulated(self) -> bool:
+        return self.supervisor.client == "simulated"
+
+    @property
+    def collect_min_accuracy(self) -> float:
+        """The loosest accuracy that quality scores cover; never stricter than the decision's."""
+        wanted = self.collect.min_accuracy
+        return min(self.responses.min_accuracy, wanted if wanted is not None else 1.0)
+
+
+Layer = dict[str, Any]
+_Origins = dict[tuple[str, ...], str]
+
+
+def load_recipe(name: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe of a preset's name or a TOML file, with the environment's replacements.
+
+    Args:
+        name: `default`, `demo`, or a path; None takes `AUTOIF_RECIPE`, and `demo` without it.
+        environ: where `AUTOIF_RECIPE` and `AUTOIF__…` are looked up; `os.environ` by default.
+
+    Raises:
+        RecipeError: naming file (or variable), field, value and the allowed range, a line each.
+    """
+    environ = os.environ if environ is None else environ
+    chosen = str(name or environ.get("AUTOIF_RECIPE") or "demo")
+    origins: _Origins = {}
+    values: Layer = {}
+    for layer, origin, folder in _file_layers(chosen):
+        _merge(values, layer, origin, folder, origins)
+    for variable, raw in sorted(environ.items()):
+        if variable.startswith(ENV_PREFIX):
+            _merge(values, _environment_layer(variable, raw), variable, Path.cwd(), origins)
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(dict(e), origins, chosen) for e in error.errors()]
+        raise RecipeError("\n".join(lines)) from None
+    _cross_check(recipe, origins, chosen)
+    return recipe
+
+
+def preset_names() -> list[str]:
+    return sorted(p.stem for p in PRESETS_DIR.glob("*.toml"))
+
+
+def _file_layers(chosen: str) -> list[tuple[Layer, str, Path]]:
+    """The files a recipe is made of, base first."""
+    preset = PRESETS_DIR / f"{chosen}.toml"
+    path = preset if chosen in preset_names() else Path(chosen)
+    if path is not preset and path.suffix != ".toml":
+        raise RecipeError(
+            f"no preset named {chosen!r}: use one of {', '.join(preset_names())} or a .toml file"
+        )
+    layer, folder = _read_toml(path), (CHECKOUT if path is preset else path.parent.resolve())
+    base = layer.pop("base", None)
+    own = [(layer, str(path) if path is not preset else f"preset {chosen}", folder)]
+    if base is None:
+        return own
+    if base not in preset_names() or base == chosen:
+        raise RecipeError(
+            f"{path}: base = {base!r}: must be one of the presets {', '.join(preset_names())}"
+        )
+    return [*_file_layers(base), *own]
+
+
+def _read_toml(path: Path) -> Layer:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: there is no such recipe file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as TOML: {error}") from error
+
+
+def _environment_layer(variable: str, raw: str) -> Layer:
+    """`AUTOIF__SECTION__FIELD=value` as a layer; the value is text where the field is text."""
+    path = tuple(part.lower() for part in variable.removeprefix(ENV_PREFIX).split("__"))
+    field = _find_field(path)
+    value: Any = raw
+    if field is not None and not _is_text(field):
+        # What is no TOML value stays text, and the type check names it.
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            value = tomllib.loads(f"value = {raw}")["value"]
+    for part in reversed(path):
+        value = {part: value}
+    return value if isinstance(value, dict) else {}
+
+
+def _find_field(path: tuple[str, ...]) -> FieldInfo | None:
+    model: type[BaseModel] = Recipe
+    field: FieldInfo | None = None
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None:
+            return None
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return field
+
+
+def _is_text(field: FieldInfo) -> bool:
+    return field.annotation in (str, Path) or get_origin(field.annotation) is Literal
+
+
+def _merge(
+    into: Layer,
+    layer: Layer,
+    origin: str,
+    folder: Path,
+    origins: _Origins,
+    at: tuple[str, ...] = (),
+) -> None:
+    """Lay `layer` over `into`, remembering who set what and anchoring relative paths."""
+    for key, value in layer.items():
+        where = (*at, key)
+        origins[where] = origin
+        if isinstance(value, dict) and isinstance(into.get(key, {}), dict):
+            _merge(into.setdefault(key, {}), value, origin, folder, origins, where)
+            continue
+        field = _find_field(where)
+        is_path = field is not None and field.annotation is Path and isinstance(value, str)
+        into[key] = Path(os.path.normpath(folder / value)) if is_path else value
+
+
+def _explain(error: dict[str, Any], origins: _Origins, chosen: str) -> str:
+    """One pydantic error as `origin: field = value: what is allowed`."""
+    where = tuple(str(part) for part in error["loc"])
+    origin = next(
+        (origins[where[:n]] for n in range(len(where), 0, -1) if where[:n] in origins), chosen
+    )
+    name = ".".join(where)
+    if error["type"] == "extra_forbidden":
+        return f"{origin}: {name}: there is no such field; {_suggest(where)}"
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return f"{origin}: {name} = {error['input']!r}: must be a section, written [{name}]"
+    return f"{origin}: {name} = {error['input']!r}: must be {allowed(where)}"
+
+
+def _suggest(where: tuple[str, ...]) -> str:
+    parent = _find_field(where[:-1])
+    model = parent.annotation if parent is not None else Recipe
+    names = (
+        list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    )
+    near = difflib.get_close_matches(where[-1], names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
+
+
+def allowed(where: tuple[str, ...]) -> str:
+    """What a field admits, in words: type, bounds and unit."""
+    field = _find_field(where)
+    if field is None:
+        return "a known field"
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(map(repr, get_args(field.annotation)))
+    types = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
+    wanted = [t for t in (get_args(field.annotation) or (field.annotation,)) if t in types]
+    kind = types[wanted[0]] if wanted else "of the right type"
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "of length ≥"}
+    bounds = [
+        f"{sign} {_plain(getattr(m, name))}"
+        for m in field.metadata
+        for name, sign in signs.items()
+        if getattr(m, name, None) is not None
+    ]
+    unit = _extra(field)["unit"]
+    return kind + (f" {' and '.join(bounds)}" if bounds else "") + (f" ({unit})" if unit else "")
+
+
+def _plain(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
+
+
+def _extra(field: FieldInfo) -> dict[str, str]:
+    extra = field.json_schema_extra
+    return (
+        {k: str(v) for k, v in extra.items()}
+        if isinstance(extra, dict)
+        else {"unit": "", "source": ""}
+    )
+
+
+def _cross_check(recipe: Recipe, origins: _Origins, chosen: str) -> None:
+    """Rules between fields."""
+    if recipe.queries.min_chars > recipe.queries.max_chars:
+        origin = _origin(origins, chosen, ("queries", "min_chars"), ("queries", "max_chars"))
+        raise RecipeError(
+            f"{origin}: queries.min_chars = {recipe.queries.min_chars}: "
+            f"must be ≤ queries.max_chars = {recipe.queries.max_chars}"
+        )
+    if 2 * recipe.verification.near_misses > recipe.verification.cases_per_reply:
+        origin = _origin(
+            origins, chosen, ("verification", "near_misses"), ("verification", "cases_per_reply")
+        )
+        raise RecipeError(
+            f"{origin}: verification.near_misses = {recipe.verification.near_misses}: must be at "
+            f"most half of verification.cases_per_reply = {recipe.verification.cases_per_reply}"
+        )
+    rates = recipe.simulator
+    if rates.obeying_response_rate + rates.unrelated_response_rate > 1:
+        origin = _origin(
+            origins,
+            chosen,
+            ("simulator", "obeying_response_rate"),
+            ("simulator", "unrelated_response_rate"),
+        )
+        raise RecipeError(
+            f"{origin}: simulator.obeying_response_rate = {rates.obeying_response_rate}: must be "
+            f"≤ 1 − simulator.unrelated_response_rate = {1 - rates.unrelated_response_rate:g}"
+        )
+
+
+def _origin(origins: _Origins, chosen: str, *fields: tuple[str, ...]) -> str:
+    """Who set the first of the fields that anybody set, a preset last: it cannot be the culprit."""
+    setters = [origins[field] for field in fields if field in origins]
+    return next((s for s in setters if not s.startswith("preset ")), (*setters, chosen)[0])
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML that loads to the same object, each field with its meaning."""
+    lines: list[str] = []
+    _write_section(recipe, "", lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _write_section(section: BaseModel, name: str, lines: list[str]) -> None:
+    subsections: list[tuple[str, BaseModel]] = []
+    if name:
+        lines += ["", f"[{name}]"]
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        if isinstance(value, BaseModel):
+            subsections.append((key, value))
+            continue
+        extra = _extra(field)
+        notes = "; ".join(filter(None, [extra["unit"], f"source: {extra['source']}"]))
+        lines.append(f"# {field.description} ({notes})")
+        lines.append(f"{'# ' if value is None else ''}{key} = {_toml_value(value)}")
+    for key, subsection in subsections:
+        _write_section(subsection, key, lines)
+
+
+def _toml_value(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    # JSON's escapes are TOML's, but for the one control character that JSON leaves alone.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+Section = Annotated[str, "name of a section of the recipe, or of one field as section.field"]
+
+
+def values_at(recipe: Recipe, sections: tuple[Section, ...]) -> dict[str, object]:
+    """The values under the given section or field names (no paths): what a stage depends on."""
+    found: dict[str, object] = {}
+    for name in sections:
+        value: object = recipe
+        for part in name.split("."):
+            value = getattr(value, part)
+        if isinstance(value, BaseModel):
+            found |= {
+                f"{name}.{key}": item
+                for key, item in value.model_dump().items()
+                if not isinstance(item, Path)
+            }
+        elif not isinstance(value, Path):
+            found[name] = value
+    return found

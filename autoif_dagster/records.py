@@ -1,0 +1,581 @@
+"""The tables at rest: one frozen record per table, its columns' meanings, keys and invariants.
+
+A *fact* stores what cost model calls or execution, failures included. A *decision* stores every
+candidate with a nullable `reason` and `detail`; its view shows the rows without a reason and
+`rejections` the rest. An *input* is read from the user's files; a *plan* is frozen once per round.
+
+Column types are read off the annotations: str, int, float, bool and lists of them; `| None` makes
+a column nullable. `round` is a column of every table that has one file per round.
+"""
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+Kind = Literal["input", "plan", "fact", "decision"]
+
+Round = Annotated[str, "key of the round that made the row"]
+Reason = Annotated[str | None, "why the candidate fell; null if it was kept"]
+Detail = Annotated[str | None, "the figure or message behind the reason"]
+GenerationId = Annotated[str | None, "completion this row was read from (view generations)"]
+InstructionId = Annotated[str, "instruction the row belongs to"]
+SampleIndex = Annotated[int, "which sample of the request, from 0"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedInstruction:
+    """One row per seed instruction of the user's seed file."""
+
+    instruction_id: Annotated[str, "hash of the text"]
+    instruction: Annotated[str, "the constraint in words"]
+    kind: Annotated[str, "what it constrains (length, case, lists, …)"]
+    line: Annotated[int, "line of the seed file, from 1"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserQuery:
+    """One row per row of the user's query file."""
+
+    query_id: Annotated[str, "hash of the text"]
+    query: Annotated[str, "what the user asked"]
+    line: Annotated[int, "line of the query file, from 1"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPlan:
+    """One row per round: what the round may know of its past, frozen when it is first planned."""
+
+    round: Round
+    random_seed: Annotated[int, "root of the round's draws"]
+    past_rounds: Annotated[
+        list[str], "complete rounds whose instructions this round must not repeat"
+    ]
+    example_ids: Annotated[list[str], "verified instructions of the past that serve as examples"]
+    supervisor: Annotated[str, "fingerprint of the model the round was planned with"]
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentedInstruction:
+    """One row per candidate instruction: each new seed, and each line of a self-instruct reply."""
+
+    round: Round
+    candidate_id: Annotated[str, "hash of where the candidate stood"]
+    instruction_id: Annotated[str, "hash of the text"]
+    instruction: Annotated[str, "the constraint in words; empty if a reply could not be read"]
+    origin: Annotated[str, "seed, or self_instruct"]
+    template: Annotated[str, "the text with its parameters masked"]
+    seed_ids: Annotated[list[str], "seeds it is, or was drawn from (the examples of its call)"]
+    example_ids: Annotated[list[str], "verified instructions of the past among the examples"]
+    call_index: Annotated[int, "self-instruct call of the round; −1 for seeds"]
+    position: Annotated[int, "line within the reply, or of the seed file"]
+    generation_id: GenerationId
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierCandidate:
+    """One row per function and case in the supervisor's replies, unreadable replies included."""
+
+    round: Round
+    candidate_id: Annotated[str, "hash of where the candidate stood"]
+    instruction_id: InstructionId
+    kind: Annotated[str, "function, or case"]
+    verifier_id: Annotated[str | None, "hash of instruction and content; null if unreadable"]
+    source: Annotated[str | None, "Python source of a function"]
+    case_input: Annotated[str | None, "text of a case"]
+    case_expected: Annotated[bool | None, "whether the text obeys, as its author says"]
+    sample_index: SampleIndex
+    position: Annotated[int, "place within the reply, from 0"]
+    generation_id: GenerationId
+    failure: Annotated[str | None, "why nothing could be read"]
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class CaseVerdict:
+    """One row per distinct function and distinct case of an instruction."""
+
+    round: Round
+    instruction_id: InstructionId
+    function_id: Annotated[str, "function that ran"]
+    case_id: Annotated[str, "case it ran on"]
+    verdict: Annotated[str, "TRUE, FALSE, ERROR, TIMEOUT, KILLED, NOT_BOOL or INVALID"]
+    second_verdict: Annotated[str, "verdict of a second run under another random seed and clock"]
+    detail: Annotated[str | None, "what the sandbox said of the function"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedCase:
+    """One row per case in the supervisor's replies."""
+
+    round: Round
+    candidate_id: Annotated[str, "row of verifier_candidates"]
+    instruction_id: InstructionId
+    case_id: Annotated[str | None, "hash of instruction, input and expected; null if unreadable"]
+    case_input: Annotated[str | None, "text of the case"]
+    case_expected: Annotated[bool | None, "whether the text obeys, as its author says"]
+    agreement: Annotated[float | None, "agreeing ÷ compiled functions"]
+    functions: Annotated[int, "compiled functions of the instruction"]
+    usable_cases: Annotated[int, "distinct readable cases of the instruction"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedFunction:
+    """One row per function in the supervisor's replies."""
+
+    round: Round
+    candidate_id: Annotated[str, "row of verifier_candidates"]
+    instruction_id: InstructionId
+    function_id: Annotated[str | None, "hash of instruction and source; null if unreadable"]
+    source: Annotated[str | None, "Python source defining evaluate(response) -> bool"]
+    accuracy: Annotated[float | None, "agreeing ÷ all verdicts on kept cases"]
+    accuracy_true: Annotated[float | None, "the same over cases expected True"]
+    accuracy_false: Annotated[float | None, "the same over cases expected False"]
+    cases: Annotated[int, "kept cases of the instruction"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class BackTranslation:
+    """One row per verified function: what it says in words, and whether that contradicts."""
+
+    round: Round
+    function_id: Annotated[str, "function that was translated"]
+    instruction_id: InstructionId
+    back_translation: Annotated[str | None, "the function in words; null if unreadable"]
+    p_entailment: Annotated[
+        float | None, "probability that the instruction entails the translation"
+    ]
+    p_neutral: Annotated[float | None, "probability that neither holds"]
+    p_contradiction: Annotated[float | None, "probability that it contradicts it"]
+    generation_id: GenerationId
+    entailment_generation_id: Annotated[str | None, "completion the label was read from"]
+    failure: Annotated[str | None, "what could not be read: back_translation or entailment"]
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class FaithfulFunction:
+    """One row per verified function."""
+
+    round: Round
+    function_id: Annotated[str, "hash of instruction and source"]
+    instruction_id: InstructionId
+    source: Annotated[str, "Python source defining evaluate(response) -> bool"]
+    accuracy: Annotated[float, "agreeing ÷ all verdicts on kept cases"]
+    back_translation: Annotated[str | None, "the function in words"]
+    p_contradiction: Annotated[
+        float | None, "probability that the words contradict the instruction"
+    ]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedInstruction:
+    """One row per augmented instruction."""
+
+    round: Round
+    instruction_id: Annotated[str, "hash of the text"]
+    instruction: Annotated[str, "the constraint in words"]
+    functions: Annotated[int, "functions that verify it"]
+    cases_true: Annotated[int, "kept cases expected True"]
+    cases_false: Annotated[int, "kept cases expected False"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructedQuery:
+    """One row per verified instruction and slot for a query; a filled slot is a prompt."""
+
+    round: Round
+    prompt_id: Annotated[str, "hash of instruction and query"]
+    instruction_id: InstructionId
+    query_id: Annotated[str | None, "query drawn for the slot; null if none was left"]
+    query: Annotated[str | None, "what the user asked"]
+    slot: Annotated[int, "which of the instruction's draws, from 0"]
+    layout: Annotated[str | None, "instruction_first, or query_first"]
+    prompt: Annotated[str | None, "what SFT, DPO and online sampling train on"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One row per prompt and sample."""
+
+    round: Round
+    response_id: Annotated[str, "hash of prompt, sample index and text"]
+    prompt_id: Annotated[str, "prompt that was answered"]
+    instruction_id: InstructionId
+    sample_index: SampleIndex
+    response: Annotated[str | None, "the answer alone; null if there is none"]
+    finish_reason: Annotated[str, "stop, length, content_filter or error"]
+    generation_id: GenerationId
+    failure: Annotated[str | None, "why there is no usable answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseVerdict:
+    """One row per usable response and faithful function of its instruction."""
+
+    round: Round
+    response_id: Annotated[str, "response that was checked"]
+    prompt_id: Annotated[str, "prompt of the response"]
+    function_id: Annotated[str, "function that ran"]
+    verdict: Annotated[str, "TRUE, FALSE, ERROR, TIMEOUT, KILLED, NOT_BOOL or INVALID"]
+
+
+@dataclass(frozen=True, slots=True)
+class QualityScore:
+    """One row per distinct response that passed its functions, or failed all of them by quorum."""
+
+    round: Round
+    response_id: Annotated[str, "response that was judged"]
+    prompt_id: Annotated[str, "prompt of the response"]
+    score: Annotated[float | None, "0 to 10; null if no reply could be read"]
+    attempts: Annotated[int, "judge replies asked for"]
+    generation_id: GenerationId
+    detail: Annotated[str | None, "why the last reply could not be read"]
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredResponse:
+    """One row per response."""
+
+    round: Round
+    response_id: Annotated[str, "hash of prompt, sample index and text"]
+    prompt_id: Annotated[str, "prompt that was answered"]
+    instruction_id: InstructionId
+    query_id: Annotated[str, "query of the prompt"]
+    prompt: Annotated[str, "query and instruction as joined"]
+    response: Annotated[str | None, "the answer alone"]
+    sample_indexes: Annotated[list[int], "samples of the prompt with exactly this text"]
+    functions: Annotated[int, "functions that could vote"]
+    votes: Annotated[int, "TRUE and FALSE verdicts"]
+    passed: Annotated[int, "TRUE verdicts"]
+    accuracy: Annotated[float | None, "passed ÷ votes; null without a vote"]
+    score: Annotated[float | None, "judge's score, 0 to 10"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class SftRow:
+    """One row per accepted response; kept is the best one of its prompt."""
+
+    round: Round
+    response_id: Annotated[str, "accepted response"]
+    prompt_id: Annotated[str, "its prompt"]
+    instruction_id: InstructionId
+    query_id: Annotated[str, "query of the prompt"]
+    prompt: Annotated[str, "what the user turn says"]
+    response: Annotated[str, "what the assistant turn says"]
+    accuracy: Annotated[float, "share of votes that say it obeys"]
+    score: Annotated[float, "judge's score, 0 to 10"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class DpoPair:
+    """One row per candidate pair of a chosen and a rejected text."""
+
+    round: Round
+    pair_id: Annotated[str, "hash of level, prompt or instruction, chosen and rejected"]
+    level: Annotated[str, "prompt (two responses), or instruction (two cases)"]
+    instruction_id: InstructionId
+    prompt_id: Annotated[str | None, "prompt of a prompt-level pair"]
+    query_id: Annotated[str | None, "query of a prompt-level pair"]
+    prompt: Annotated[str, "what the user turn says"]
+    chosen: Annotated[str | None, "text that obeys"]
+    rejected: Annotated[str | None, "text that breaks the instruction; null if there is none"]
+    chosen_id: Annotated[str, "response_id, or case_id, of the chosen text"]
+    rejected_id: Annotated[str | None, "response_id, or case_id, of the rejected text"]
+    chosen_score: Annotated[float | None, "judge's score of a chosen response"]
+    rejected_score: Annotated[float | None, "judge's score of a rejected response"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One row per completion of a model, failures included."""
+
+    generation_id: Annotated[str, "hash of model fingerprint, messages, sampling, schema and seed"]
+    stage: Annotated[str, "stage that asked"]
+    model: Annotated[str, "fingerprint of the model"]
+    messages: Annotated[str, "what was sent, as JSON"]
+    sampling: Annotated[str, "sampling parameters, as JSON"]
+    json_schema: Annotated[str | None, "schema the reply was held to"]
+    sample_seed: Annotated[int, "the sample's own seed"]
+    text: Annotated[str, "the reply"]
+    reasoning: Annotated[str | None, "reasoning that the model kept apart"]
+    finish_reason: Annotated[str, "stop, length, content_filter or error"]
+    prompt_tokens: Annotated[int, "tokens read"]
+    completion_tokens: Annotated[int, "tokens written"]
+    latency_s: Annotated[float, "seconds from request to reply"]
+    created_at: Annotated[str, "when it was logged, UTC"]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedTruth:
+    """One row per completion of the simulated supervisor: what it planted. No stage reads it."""
+
+    generation_id: Annotated[str, "completion it is about"]
+    truth: Annotated[str, "what was planted, as JSON"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str  # DuckDB's name
+    nullable: bool
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: its record, `key` (unique in a file), `kept_key` (unique among kept rows),
+    `references` (column → table whose kept rows must hold the value) and what `rejections` shows
+    as item and parent."""
+
+    name: str
+    record: type
+    kind: Kind
+    key: tuple[str, ...]
+    kept_key: tuple[str, ...] = ()
+    references: tuple[tuple[str, str], ...] = ()
+    item: str = ""
+    parent: str = ""
+    per_round: bool = True
+
+    @property
+    def grain(self) -> str:
+        return " ".join((self.record.__doc__ or "").split())
+
+    @property
+    def is_decision(self) -> bool:
+        return self.kind == "decision"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(_columns(self.record))
+
+
+_DUCKDB_TYPES: dict[Any, str] = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
+
+
+def _columns(record: type) -> Iterator[Column]:
+    hints = get_type_hints(record, include_extras=True)
+    for field in fields(record):
+        hint, description = get_args(hints[field.name])[:2]
+        nullable = get_origin(hint) in (Union, types.UnionType)
+        if nullable:
+            hint = next(a for a in get_args(hint) if a is not type(None))
+        inner = get_args(hint)
+        type_name = f"{_DUCKDB_TYPES[inner[0]]}[]" if inner else _DUCKDB_TYPES[hint]
+        yield Column(field.name, type_name, nullable, description)
+
+
+_INSTRUCTION = ("instruction_id", "augmented_instructions")
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table("seed_instructions", SeedInstruction, "input", ("instruction_id",), per_round=False),
+        Table(
+            "user_queries",
+            UserQuery,
+            "decision",
+            ("line",),
+            ("query_id",),
+            item="query_id",
+            per_round=False,
+        ),
+        Table("round_plan", RoundPlan, "plan", ("round",)),
+        Table(
+            "augmented_instructions",
+            AugmentedInstruction,
+            "decision",
+            ("candidate_id",),
+            ("instruction_id",),
+            item="instruction_id",
+            parent="generation_id",
+        ),
+        Table(
+            "verifier_candidates",
+            VerifierCandidate,
+            "fact",
+            ("candidate_id",),
+            references=(_INSTRUCTION,),
+        ),
+        Table(
+            "case_verdicts",
+            CaseVerdict,
+            "fact",
+            ("function_id", "case_id"),
+            references=(_INSTRUCTION,),
+        ),
+        Table(
+            "verified_cases",
+            VerifiedCase,
+            "decision",
+            ("candidate_id",),
+            ("case_id",),
+            references=(_INSTRUCTION,),
+            item="candidate_id",
+            parent="instruction_id",
+        ),
+        Table(
+            "verified_functions",
+            VerifiedFunction,
+            "decision",
+            ("candidate_id",),
+            ("function_id",),
+            references=(_INSTRUCTION,),
+            item="candidate_id",
+            parent="instruction_id",
+        ),
+        Table(
+            "back_translations",
+            BackTranslation,
+            "fact",
+            ("function_id",),
+            references=(("function_id", "verified_functions"),),
+        ),
+        Table(
+            "faithful_functions",
+            FaithfulFunction,
+            "decision",
+            ("function_id",),
+            ("function_id",),
+            references=(("function_id", "verified_functions"),),
+            item="function_id",
+            parent="instruction_id",
+        ),
+        Table(
+            "verified_instructions",
+            VerifiedInstruction,
+            "decision",
+            ("instruction_id",),
+            ("instruction_id",),
+            references=(_INSTRUCTION,),
+            item="instruction_id",
+        ),
+        Table(
+            "reconstructed_queries",
+            ReconstructedQuery,
+            "decision",
+            ("prompt_id",),
+            ("prompt_id",),
+            references=(
+                ("instruction_id", "verified_instructions"),
+                ("query_id", "user_queries"),
+            ),
+            item="prompt_id",
+            parent="instruction_id",
+        ),
+        Table(
+            "responses",
+            Response,
+            "fact",
+            ("response_id",),
+            references=(("prompt_id", "reconstructed_queries"),),
+        ),
+        Table(
+            "response_verdicts",
+            ResponseVerdict,
+            "fact",
+            ("response_id", "function_id"),
+            references=(
+                ("response_id", "responses"),
+                ("function_id", "faithful_functions"),
+            ),
+        ),
+        Table(
+            "quality_scores",
+            QualityScore,
+            "fact",
+            ("response_id",),
+            references=(("response_id", "responses"),),
+        ),
+        Table(
+            "filtered_responses",
+            FilteredResponse,
+            "decision",
+            ("response_id",),
+            ("response_id",),
+            references=(("response_id", "responses"),),
+            item="response_id",
+            parent="prompt_id",
+        ),
+        Table(
+            "sft_dataset",
+            SftRow,
+            "decision",
+            ("response_id",),
+            ("prompt_id",),
+            references=(("response_id", "filtered_responses"),),
+            item="response_id",
+            parent="prompt_id",
+        ),
+        Table(
+            "dpo_pairs",
+            DpoPair,
+            "decision",
+            ("pair_id",),
+            ("pair_id",),
+            references=(("instruction_id", "verified_instructions"),),
+            item="pair_id",
+            parent="prompt_id",
+        ),
+    )
+}
+
+PARTS: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table("generations", Generation, "fact", ("generation_id",), per_round=False),
+        Table("simulated_truth", SimulatedTruth, "fact", ("generation_id",), per_round=False),
+    )
+}
+"""Tables that grow by immutable parts published from the generation log, not by rounds."""
+
+# `rejections` is the union of the decisions' fallen candidates in this shape.
+REJECTION_COLUMNS = ("stage", "round", "item_id", "parent_id", "reason", "detail")
+
+
+def tables_page() -> str:
+    """`docs/tables.md`: every table and column, from the records themselves."""
+    lines = [
+        "# Tables",
+        "",
+        "One view each in `autoif.duckdb`. Of a decision, the view shows what was kept, without",
+        "`reason` and `detail`; `<table>_candidates` shows every candidate, and `rejections` the",
+        f"fallen ones of all decisions ({', '.join(f'`{name}`' for name in REJECTION_COLUMNS)}).",
+        "",
+        "Made by `python -m autoif_dagster.records > docs/tables.md`.",
+    ]
+    for table in (TABLES | PARTS).values():
+        lines += ["", f"## {table.name}", "", f"{table.kind.capitalize()}. {table.grain}", ""]
+        lines += ["| column | type | meaning |", "|---|---|---|"]
+        lines += [
+            f"| {c.name} | {c.type}{' or null' if c.nullable else ''} | {c.description} |"
+            for c in table.columns
+        ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(tables_page())

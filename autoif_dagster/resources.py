@@ -1,0 +1,131 @@
+"""What a run works with, made once per run and shared by its steps: the recipe, the lake, the
+supervisor behind its generation log, the sandbox, and where progress goes."""
+
+import os
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+
+from autoif_dagster.clients import ChatClient, ChatRequest, Completion
+from autoif_dagster.clients.generation_log import GenerationLog, LoggedClient
+from autoif_dagster.clients.simulated import SimulatedClient
+from autoif_dagster.errors import RecipeError
+from autoif_dagster.generations import publish
+from autoif_dagster.home import home_path, open_home
+from autoif_dagster.lake import Lake
+from autoif_dagster.progress import Reporter, console_if
+from autoif_dagster.recipe import Recipe, load_recipe
+from autoif_dagster.sandbox import Sandbox, SandboxLimits
+
+CONSOLE_VARIABLE = "AUTOIF_CONSOLE"  # set by the command line: progress goes to the terminal too
+
+
+class Supervisor:
+    """The supervisor of a run: the client the recipe names, behind the generation log."""
+
+    def __init__(self, client: ChatClient, log: GenerationLog, lake: Lake) -> None:
+        self._client = client
+        self._log = log
+        self._lake = lake
+
+    @property
+    def fingerprint(self) -> str:
+        return self._client.fingerprint
+
+    def for_stage(self, stage: str) -> LoggedClient:
+        """A client that logs under this stage's name and counts what it asks and reuses."""
+        return LoggedClient(self._client, self._log, stage)
+
+    def publish(self) -> None:
+        """Put what the log holds and no part has yet into the views."""
+        publish(self._lake.home)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def make_client(recipe: Recipe) -> ChatClient:
+    """The client that the recipe names.
+
+    Raises:
+        RecipeError: a field the client needs is not set.
+    """
+    if recipe.supervisor.client == "simulated":
+        return SimulatedClient(recipe.simulator)
+    if not recipe.supervisor.model:
+        raise RecipeError(
+            "supervisor.model = '': must name the model of the server at supervisor.base_url; "
+            "or set supervisor.client = 'simulated'"
+        )
+    from autoif_dagster.clients.openai import OpenAIClient
+
+    return OpenAIClient(recipe.supervisor)
+
+
+@dg.resource(description="The resolved recipe: AUTOIF_RECIPE and AUTOIF__SECTION__FIELD.")
+def recipe_resource(_: dg.InitResourceContext) -> Recipe:
+    return load_recipe()
+
+
+@dg.resource(
+    required_resource_keys={"recipe"}, description="The tables of AUTOIF_HOME, through DuckDB."
+)
+def lake_resource(context: dg.InitResourceContext) -> Lake:
+    recipe: Recipe = context.resources.recipe
+    home = open_home(home_path(), "simulated" if recipe.simulated else "real")
+    return Lake(home, memory_mib=recipe.engine.memory_mib, threads=recipe.engine.threads)
+
+
+@dg.resource(
+    required_resource_keys={"recipe", "lake"},
+    description="The model that writes data, behind the generation log.",
+)
+def supervisor_resource(context: dg.InitResourceContext) -> Iterator[Supervisor]:
+    lake: Lake = context.resources.lake
+    log = GenerationLog(lake.home.generation_log)
+    supervisor = Supervisor(make_client(context.resources.recipe), log, lake)
+    try:
+        yield supervisor
+    finally:
+        supervisor.close()
+
+
+@dg.resource(
+    required_resource_keys={"recipe"}, description="Runs verification functions nobody trusts."
+)
+def sandbox_resource(context: dg.InitResourceContext) -> Iterator[Sandbox]:
+    settings = context.resources.recipe.sandbox
+    limits = SandboxLimits(
+        cpu_s_per_text=settings.cpu_s_per_text, memory_bytes=settings.memory_mib << 20
+    )
+    with Sandbox(limits, workers=settings.workers or None) as sandbox:
+        yield sandbox
+
+
+@dg.resource(description="Where progress goes besides Dagster's log.")
+def reporter_resource(_: dg.InitResourceContext) -> Reporter:
+    return Reporter(console_if(bool(os.environ.get(CONSOLE_VARIABLE))))
+
+
+RESOURCES = {
+    "recipe": recipe_resource,
+    "lake": lake_resource,
+    "supervisor": supervisor_resource,
+    "sandbox": sandbox_resource,
+    "reporter": reporter_resource,
+}
+
+
+def ask(
+    client: LoggedClient,
+    requests: Iterable[ChatRequest],
+    reporter: Reporter,
+    context: dg.AssetExecutionContext,
+    *,
+    total: int | None = None,
+) -> Iterator[Completion]:
+    """Complete requests with progress in the log and on the console."""
+    stage = context.asset_key.to_user_string()
+    return reporter.track(
+        client.complete(requests), stage, "replies", total=total, log=context.log.info
+    )

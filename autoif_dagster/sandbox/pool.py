@@ -1,0 +1,403 @@
+"""The parent's side: worker processes, groups of programs, results in order.
+
+No threads: a run is a generator that sends groups to idle workers and waits on all sockets at once,
+so a consumer that stops early ends everything by closing the generator, and a run works from any
+thread. Each run leases its workers; two runs at the same time never share one.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import RestrictedPython
+
+from autoif_dagster.sandbox.verdicts import ProgramResult, SandboxError, SandboxLimits, Verdict
+from autoif_dagster.sandbox.wire import Group, decode_reply, encode_group, read_frame
+
+_MAX_GROUP = 8
+"""Programs per child: one fork costs as much as judging some hundred texts, and the reply of a
+group is all that is lost when a worker dies."""
+
+_START_TIMEOUT_S = 60.0
+_MAX_DEATHS_IN_A_ROW = 3
+
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "TZ": "UTC"}
+
+# Two path entries are all a zygote imports from; no `site`, so no .pth file runs in it.
+_BOOTSTRAP = "import sys; sys.path += sys.argv[5:]; from autoif_dagster.sandbox.zygote import main"
+
+
+class _WorkerDiedError(Exception):
+    pass
+
+
+class _Worker:
+    """One zygote and its control socket."""
+
+    def __init__(self, limits: SandboxLimits) -> None:
+        ours, theirs = socket.socketpair()
+        self.socket = ours
+        self.layers: tuple[str, ...] | None = None
+        self.task: _Task | None = None
+        self.started_at = time.monotonic()
+        import_paths = dict.fromkeys(
+            str(Path(package).resolve().parents[depth])
+            for package, depth in ((RestrictedPython.__file__, 1), (__file__, 2))
+        )
+        in_main_thread = threading.get_native_id() == os.getpid()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-s", "-S", "-B", "-P", "-c", f"{_BOOTSTRAP}; main()"),
+                    *(str(theirs.fileno()), str(os.getpid()), str(int(in_main_thread))),
+                    *(json.dumps(limits.to_wire()), *import_paths),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_ENVIRONMENT,
+                cwd="/",
+                # Away from the terminal's Ctrl-C, and a group to kill child and zygote at once.
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise SandboxError(f"a sandbox worker cannot be started: {error}") from error
+        finally:
+            theirs.close()
+
+    def _read_exactly(self, count: int) -> bytes:
+        received = bytearray(count)
+        view, position = memoryview(received), 0
+        while position < count:
+            chunk = self.socket.recv_into(view[position:])
+            if not chunk:
+                raise _WorkerDiedError
+            position += chunk
+        return bytes(received)
+
+    def read(self) -> bytes:
+        try:
+            return read_frame(self._read_exactly)
+        except ConnectionError as error:
+            raise _WorkerDiedError from error
+
+    def read_greeting(self) -> None:
+        greeting = json.loads(self.read())
+        if "error" in greeting:
+            raise SandboxError(f"a sandbox worker cannot work: {greeting['error']}")
+        self.layers = tuple(greeting["layers"])
+
+    def send(self, task: "_Task") -> None:
+        try:
+            self.socket.sendall(task.request)
+        except ConnectionError as error:
+            raise _WorkerDiedError from error
+        self.task = task
+
+    def how_it_ended(self) -> str:
+        code = self._process.poll()
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+    def stop(self, *, at_once: bool) -> None:
+        """Ends the zygote and any child of it, and reaps it. An idle one is asked first."""
+        self.socket.close()
+        if not at_once:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=2.0)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+
+
+class _Task:
+    """A group on its way; ``first`` is the position of its first program in the run."""
+
+    __slots__ = ("deaths", "first", "group", "request", "results")
+
+    def __init__(self, first: int, group: Group, seed: int) -> None:
+        self.first, self.group = first, group
+        self.request = encode_group(group, seed)
+        self.results: list[ProgramResult] | None = None
+        self.deaths = 0
+
+
+class Sandbox:
+    """Runs programs nobody trusts; a context manager.
+
+    Args:
+        limits: What each program may use.
+        workers: Processes that judge at the same time; None: one per usable core.
+
+    Raises:
+        SandboxError: When worker processes cannot be started or keep dying.
+    """
+
+    def __init__(self, limits: SandboxLimits = SandboxLimits(), workers: int | None = None) -> None:  # noqa: B008
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers must be at least 1, got {workers}")
+        self.limits = limits
+        self.workers = _usable_cores() if workers is None else workers
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._is_open = False
+        self._layers: tuple[str, ...] = ()
+
+    def __enter__(self) -> "Sandbox":
+        # One worker at once: a sandbox that cannot work says so here.
+        worker = _Worker(self.limits)
+        try:
+            self._await_greeting(worker)
+        except BaseException:
+            worker.stop(at_once=True)
+            raise
+        self._layers = worker.layers or ()
+        with self._lock:
+            self._is_open = True
+            self._idle.append(worker)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all idle workers; those of a run still going end with that run."""
+        with self._lock:
+            idle, self._idle, self._is_open = self._idle, [], False
+        for worker in idle:
+            worker.socket.close()
+        for worker in idle:
+            worker.stop(at_once=False)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the operating system's limits that hold in the workers."""
+        return self._layers
+
+    def run(
+        self, programs: Iterable[tuple[str, Sequence[str]]], *, seed: int = 0
+    ) -> Iterator[list[Verdict]]:
+        """One list of verdicts per (source, texts), in order, one verdict per text.
+
+        ``programs`` is read lazily, a bounded number of programs ahead of what was yielded.
+        ``seed`` decides what `random` and the clock give a program.
+
+        Raises:
+            SandboxError: When the sandbox is closed or broken; never for what a program does.
+        """
+        for result in self.run_detailed(programs, seed=seed):
+            yield result.verdicts
+
+    def run_detailed(
+        self, programs: Iterable[tuple[str, Sequence[str]]], *, seed: int = 0
+    ) -> Iterator[ProgramResult]:
+        """Like `run`, with the first reason for what is no vote."""
+        if not -(1 << 63) <= seed < 1 << 63:
+            raise ValueError(f"seed must fit 64 bits, got {seed}")
+        return _Run(self, iter(programs), seed).results()
+
+    # Workers ---------------------------------------------------------------------------------
+
+    def _lease(self) -> _Worker:
+        with self._lock:
+            if not self._is_open:
+                raise SandboxError("the sandbox is not open: use it in a `with` statement")
+            if self._idle:
+                return self._idle.pop()
+        return _Worker(self.limits)
+
+    def _give_back(self, worker: _Worker) -> None:
+        """A worker with a task or without a greeting is in no known state."""
+        is_clean = worker.task is None and worker.layers is not None
+        if is_clean:
+            with self._lock:
+                if self._is_open and len(self._idle) < self.workers:
+                    self._idle.append(worker)
+                    return
+        worker.stop(at_once=not is_clean)
+
+    @staticmethod
+    def _await_greeting(worker: _Worker) -> None:
+        if not select.select([worker.socket], [], [], _START_TIMEOUT_S)[0]:
+            raise SandboxError(f"a sandbox worker did not start within {_START_TIMEOUT_S:.0f} s")
+        try:
+            worker.read_greeting()
+        except _WorkerDiedError:
+            raise SandboxError(
+                f"a sandbox worker ended while starting ({worker.how_it_ended()})"
+            ) from None
+
+
+class _Run:
+    """One call of `Sandbox.run_detailed`."""
+
+    def __init__(
+        self, sandbox: Sandbox, programs: Iterator[tuple[str, Sequence[str]]], seed: int
+    ) -> None:
+        self._sandbox, self._programs, self._seed = sandbox, programs, seed
+        self._read_count = 0
+        self._next_program: tuple[str, tuple[str, ...]] | None = None
+        self._is_read = False
+        self._waiting: deque[_Task] = deque()
+        self._ordered: deque[_Task] = deque()
+        self._workers: list[_Worker] = []
+        self._deaths_in_a_row = 0
+
+    def results(self) -> Iterator[ProgramResult]:
+        try:
+            while True:
+                self._fill()
+                if not self._ordered:
+                    return
+                self._dispatch()
+                if self._ordered[0].results is None:
+                    self._wait()
+                    continue
+                yield from self._ordered.popleft().results or ()
+        finally:
+            for worker in self._workers:
+                self._sandbox._give_back(worker)
+
+    # Reading ---------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Reads ahead until every worker has a group and as many wait."""
+        while not self._is_read and len(self._ordered) < 2 * self._sandbox.workers:
+            for group in self._read_groups():
+                task = _Task(self._read_count, group, self._seed)
+                self._read_count += len(group.sources)
+                self._waiting.append(task)
+                self._ordered.append(task)
+
+    def _read_groups(self) -> list[Group]:
+        """The next programs on equal texts, cut evenly, so that all workers get some of them."""
+        if self._next_program is None:
+            self._next_program = self._read()
+            if self._next_program is None:
+                return []
+        source, texts = self._next_program
+        sources = [source]
+        most = _MAX_GROUP * self._sandbox.workers
+        self._next_program = self._read()
+        while (
+            self._next_program is not None
+            and len(sources) < most
+            and self._next_program[1] == texts
+        ):
+            sources.append(self._next_program[0])
+            self._next_program = self._read()
+        count = max(-(-len(sources) // _MAX_GROUP), min(self._sandbox.workers, len(sources)))
+        size, larger = divmod(len(sources), count)
+        groups, start = [], 0
+        for index in range(count):
+            end = start + size + (index < larger)
+            groups.append(Group(sources[start:end], texts))
+            start = end
+        return groups
+
+    def _read(self) -> tuple[str, tuple[str, ...]] | None:
+        try:
+            source, texts = next(self._programs)
+        except StopIteration:
+            self._is_read = True
+            return None
+        texts = tuple(texts) if not isinstance(texts, str) else (texts,)
+        return source, texts
+
+    # Working ---------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Gives waiting groups to idle workers, leasing as many as are of use."""
+        for worker in list(self._workers):
+            if self._waiting and worker.task is None and worker.layers is not None:
+                self._send(worker)
+        starting = sum(worker.layers is None for worker in self._workers)
+        while self._waiting and (
+            len(self._workers) < self._sandbox.workers and starting < len(self._waiting)
+        ):
+            worker = self._sandbox._lease()
+            self._workers.append(worker)
+            if worker.layers is None:
+                starting += 1
+            else:
+                self._send(worker)
+
+    def _send(self, worker: _Worker) -> None:
+        task = self._waiting.popleft()
+        try:
+            worker.send(task)
+        except _WorkerDiedError:
+            self._waiting.appendleft(task)
+            self._bury(worker)
+
+    def _wait(self) -> None:
+        """Blocks until a worker says something, then hears all that do."""
+        poll = select.poll()
+        by_descriptor = {worker.socket.fileno(): worker for worker in self._workers}
+        for descriptor in by_descriptor:
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _ in poll.poll(1000):
+            self._hear(by_descriptor[descriptor])
+        for worker in self._workers:
+            if worker.layers is None and time.monotonic() - worker.started_at > _START_TIMEOUT_S:
+                raise SandboxError(
+                    f"a sandbox worker did not start within {_START_TIMEOUT_S:.0f} s"
+                )
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            if worker.layers is None:
+                worker.read_greeting()
+                return
+            payload = worker.read()
+        except _WorkerDiedError:
+            self._bury(worker)
+            return
+        task, worker.task = worker.task, None
+        if task is None:
+            raise SandboxError("a sandbox worker answered without having been asked")
+        try:
+            task.results = decode_reply(payload, task.group)
+        except ValueError as error:
+            raise SandboxError(f"a sandbox worker cannot work: {error}") from error
+        self._deaths_in_a_row = 0
+
+    def _bury(self, worker: _Worker) -> None:
+        """A worker that died (killed from outside, say) is replaced and its group done again."""
+        self._workers.remove(worker)
+        task = worker.task
+        worker.stop(at_once=True)
+        self._deaths_in_a_row += 1
+        if task is not None:
+            self._waiting.appendleft(task)
+        if self._deaths_in_a_row > _MAX_DEATHS_IN_A_ROW:
+            where = f" on programs from number {task.first + 1}" if task is not None else ""
+            raise SandboxError(
+                f"sandbox workers died {self._deaths_in_a_row} times in a row{where} "
+                f"({worker.how_it_ended()})"
+            )
+
+
+def _usable_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0)) or 1
+    except AttributeError:
+        return os.cpu_count() or 1

@@ -1,0 +1,107 @@
+"""The frames between the parent and a zygote, and the shared memory between a zygote and a child.
+
+Nothing is pickled and texts are not JSON: two lone surrogates that happen to be neighbours would
+come back as one character.
+
+A request is a group of programs on the same texts: counts, lengths, and then the strings in UTF-8
+with surrogates passed through. A reply has one row per program: one byte per verdict and a detail
+of bounded length.
+"""
+
+import struct
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from autoif_dagster.sandbox.verdicts import ProgramResult, Verdict
+
+DETAIL_BYTES = 400
+"""Room for one program's detail."""
+
+VERDICTS_BY_BYTE = {verdict.value: verdict for verdict in Verdict}
+
+_HEADER = struct.Struct("<QqII")
+_LENGTH = struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Programs judged on the same texts in one forked child."""
+
+    sources: Sequence[str]
+    texts: Sequence[str]
+
+
+def frame(payload: bytes) -> bytes:
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def read_frame(read_exactly: Callable[[int], bytes]) -> bytes:
+    (length,) = _LENGTH.unpack(read_exactly(_LENGTH.size))
+    return read_exactly(length)
+
+
+def encode_group(group: Group, seed: int) -> bytes:
+    """A framed request. ``seed`` is a signed 64-bit integer."""
+    parts = [text.encode("utf-8", "surrogatepass") for text in (*group.sources, *group.texts)]
+    lengths = array("Q", map(len, parts)).tobytes()
+    body = b"".join(parts)
+    header = _HEADER.pack(len(body), seed, len(group.sources), len(group.texts))
+    return frame(b"".join((header, lengths, body)))
+
+
+def decode_group(payload: bytes) -> tuple[Group, int]:
+    body_length, seed, source_count, text_count = _HEADER.unpack_from(payload)
+    lengths = array("Q")
+    start = len(payload) - body_length
+    lengths.frombytes(payload[_HEADER.size : start])
+    strings = []
+    for length in lengths:
+        strings.append(payload[start : start + length].decode("utf-8", "surrogatepass"))
+        start += length
+    assert len(strings) == source_count + text_count
+    return Group(strings[:source_count], strings[source_count:]), seed
+
+
+def encode_reply(rows: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A framed reply of (verdict bytes, detail) rows."""
+    return frame(
+        b"".join(
+            _LENGTH.pack(len(part)) + part
+            for verdicts, detail in rows
+            for part in (verdicts, detail)
+        )
+    )
+
+
+def encode_error(message: str) -> bytes:
+    """A framed reply that says why there is none: one part, where a result has an even number."""
+    part = message.encode("utf-8", "replace")
+    return frame(_LENGTH.pack(len(part)) + part)
+
+
+def decode_reply(payload: bytes, group: Group) -> list[ProgramResult]:
+    """Raises ``ValueError`` unless there is one known verdict per program and text."""
+    parts: list[bytes] = []
+    position = 0
+    while position < len(payload):
+        if position + _LENGTH.size > len(payload):
+            raise ValueError("a reply is cut short")
+        (length,) = _LENGTH.unpack_from(payload, position)
+        position += _LENGTH.size
+        parts.append(payload[position : position + length])
+        position += length
+    if len(parts) == 1:
+        raise ValueError(parts[0].decode("utf-8", "replace"))
+    if position != len(payload) or len(parts) != 2 * len(group.sources):
+        raise ValueError(f"a reply has {len(parts)} parts for {len(group.sources)} programs")
+    results = []
+    for codes, detail in zip(parts[::2], parts[1::2], strict=True):
+        if len(codes) != len(group.texts):
+            raise ValueError(f"a reply has {len(codes)} verdicts for {len(group.texts)} texts")
+        try:
+            verdicts = [VERDICTS_BY_BYTE[code] for code in codes]
+        except KeyError as error:
+            raise ValueError(f"a reply has an unknown verdict byte {error}") from None
+        results.append(ProgramResult(verdicts, detail.decode("utf-8", "replace") or None))
+    return results

@@ -1,0 +1,36 @@
+-- Grain: one row per response. Kept if its functions pass it by quorum with at least $min_accuracy
+-- and the judge gives at least $min_score (paper, section 3.3; 0.8 is the optimum of its Fig. 4).
+SELECT
+    accuracies.round,
+    accuracies.response_id,
+    accuracies.prompt_id,
+    accuracies.instruction_id,
+    prompts.query_id,
+    prompts.prompt,
+    accuracies.response,
+    accuracies.sample_indexes,
+    accuracies.functions,
+    accuracies.votes,
+    accuracies.passed,
+    accuracies.accuracy,
+    scores.score,
+    CASE
+        WHEN accuracies.failure IS NOT NULL THEN accuracies.failure
+        WHEN nth > 1 THEN 'duplicate_response'
+        WHEN votes = 0 THEN 'no_vote'
+        WHEN votes / functions < $quorum THEN 'below_quorum'
+        WHEN accuracy < $min_accuracy THEN 'low_accuracy'
+        WHEN scores.score IS NULL THEN 'unreadable_score'
+        WHEN scores.score < $min_score THEN 'low_score'
+    END AS reason,
+    CASE reason
+        WHEN 'duplicate_response' THEN format('of sample {}', sample_indexes[1])
+        WHEN 'no_vote' THEN format('{} functions abstained', functions)
+        WHEN 'below_quorum' THEN format('{} of {} functions voted', votes, functions)
+        WHEN 'low_accuracy' THEN format('{} of {} votes', passed, votes)
+        WHEN 'unreadable_score' THEN scores.detail
+        WHEN 'low_score' THEN format('{:.1f} < {:.1f}', scores.score, $min_score)
+    END AS detail
+FROM response_accuracies AS accuracies
+JOIN reconstructed_queries AS prompts USING (prompt_id)
+LEFT JOIN quality_scores AS scores USING (response_id)

@@ -1,0 +1,34 @@
+-- Grain: one row per verified instruction with a usable response. What the sandbox runs: its
+-- faithful functions, and each distinct text once with the responses that have it.
+WITH texts AS (
+    SELECT
+        instruction_id,
+        response,
+        list({response_id: response_id, prompt_id: prompt_id} ORDER BY response_id) AS responses
+    FROM responses
+    WHERE failure IS NULL
+    GROUP BY instruction_id, response
+),
+
+texts_of AS (
+    SELECT
+        instruction_id,
+        list(response ORDER BY response) AS texts,
+        list(responses ORDER BY response) AS responses
+    FROM texts
+    GROUP BY instruction_id
+),
+
+functions_of AS (
+    SELECT
+        instruction_id,
+        list(function_id ORDER BY function_id) AS function_ids,
+        list(source ORDER BY function_id) AS sources
+    FROM faithful_functions
+    GROUP BY instruction_id
+)
+
+SELECT instruction_id, function_ids, sources, texts, responses
+FROM texts_of
+JOIN functions_of USING (instruction_id)
+ORDER BY instruction_id

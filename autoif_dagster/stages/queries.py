@@ -1,0 +1,89 @@
+"""Reconstruction: verified instructions meet real queries (paper, section 3.3).
+
+`prompt` is what models are trained on, plain text of both parts; `request` is what the supervisor
+is sent, the same parts inside a wrapper that asks for strict obedience. The two are never mixed up,
+since a model trained on the wrapper learns to need it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from autoif_dagster import ids
+from autoif_dagster.recipe import Queries
+from autoif_dagster.records import ReconstructedQuery, RoundPlan
+
+LAYOUTS = ("instruction_first", "query_first")
+_ENDS = (".", "!", "?", ":", "…", "。", "！", "？")
+
+
+def draw(
+    plan: RoundPlan,
+    instructions: Iterable[tuple[str, str]],
+    queries: Mapping[str, str],
+    settings: Queries,
+) -> Iterator[ReconstructedQuery]:
+    """Slots of every instruction, each with a query of its own while there are any.
+
+    Instructions are served in the order of their ids, each from the queries that are still free by
+    a draw of its own, so the result depends on the sets alone. A query leaves the pool after
+    `max_uses`; a slot that finds none is a row with a reason.
+
+    Args:
+        instructions: id and words, ordered by id.
+        queries: words by id.
+    """
+    free = sorted(queries)
+    uses: Counter[str] = Counter()
+    for instruction_id, instruction in instructions:
+        rng = ids.rng(plan.random_seed, "reconstructed_queries", instruction_id)
+        picked = rng.sample(range(len(free)), min(settings.per_instruction, len(free)))
+        for slot, place in enumerate(picked):
+            query = queries[free[place]]
+            yield _filled(plan.round, instruction_id, instruction, slot, free[place], query)
+            uses[free[place]] += 1
+        for slot in range(len(picked), settings.per_instruction):
+            yield _unfilled(plan.round, instruction_id, slot, settings)
+        # From the back, so that the places before stay true; the last query fills the gap.
+        for place in sorted(picked, reverse=True):
+            if uses[free[place]] >= settings.max_uses:
+                free[place] = free[-1]
+                free.pop()
+
+
+def join_parts(instruction: str, query: str, layout: str) -> str:
+    """The two parts of a prompt, plainly joined; nothing else is added but a full stop where a
+    first part has none."""
+    first, second = (instruction, query) if layout == "instruction_first" else (query, instruction)
+    return f"{_closed(first)} {_closed(second) if layout == 'query_first' else second}"
+
+
+def _closed(text: str) -> str:
+    return text if text.endswith(_ENDS) else text + "."
+
+
+def _filled(
+    round_key: str, instruction_id: str, instruction: str, slot: int, query_id: str, query: str
+) -> ReconstructedQuery:
+    prompt_id = ids.prompt_id(instruction_id, query_id)
+    layout = LAYOUTS[ids.stable_seed("layout", prompt_id) % len(LAYOUTS)]
+    prompt = join_parts(instruction, query, layout)
+    return ReconstructedQuery(
+        round_key, prompt_id, instruction_id, query_id, query, slot, layout, prompt, None, None
+    )
+
+
+def _unfilled(
+    round_key: str, instruction_id: str, slot: int, settings: Queries
+) -> ReconstructedQuery:
+    return ReconstructedQuery(
+        round=round_key,
+        prompt_id=ids.content_id("prm", instruction_id, round_key, slot),
+        instruction_id=instruction_id,
+        query_id=None,
+        query=None,
+        slot=slot,
+        layout=None,
+        prompt=None,
+        reason="no_query_left",
+        detail=f"each query serves at most {settings.max_uses} instructions a round",
+    )

@@ -1,0 +1,115 @@
+"""What Dagster loads: every asset described, the right ones stale, and the tools content with it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from autoif_dagster.definitions import defs
+from autoif_dagster.records import TABLES, tables_page
+from tests.conftest import CHECKOUT, clean_environment
+
+GRAPH = defs.resolve_asset_graph()
+KEYS = sorted(GRAPH.get_all_asset_keys())
+
+
+def test_every_table_is_an_asset_and_every_asset_a_table() -> None:
+    assert {key.to_user_string() for key in KEYS} == set(TABLES)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.to_user_string())
+def test_every_asset_is_described(key: dg.AssetKey) -> None:
+    node = GRAPH.get(key)
+    table = TABLES[key.to_user_string()]
+    assert node.description
+    assert node.description.startswith("One row per")
+    assert node.group_name not in {None, "default"}
+    assert node.kinds
+    assert node.code_version
+    schema = node.metadata["dagster/column_schema"]
+    assert [c.name for c in schema.columns] == [c.name for c in table.columns]
+    assert all(c.description for c in schema.columns)
+    assert GRAPH.get_check_keys_for_assets({key})
+
+
+def test_lineage_follows_the_references() -> None:
+    """What a table's rows refer to is upstream of it, or is upstream of what is."""
+    for key in KEYS:
+        upstream = GRAPH.get_ancestor_asset_keys(key)
+        for _, parent in TABLES[key.to_user_string()].references:
+            assert dg.AssetKey(parent) in upstream, f"{key} refers to {parent}"
+
+
+def test_rounds_partition_what_is_made_per_round() -> None:
+    for key in KEYS:
+        assert GRAPH.get(key).is_partitioned == TABLES[key.to_user_string()].per_round
+
+
+def test_the_page_of_tables_is_current() -> None:
+    assert (CHECKOUT / "docs/tables.md").read_text("utf-8") == tables_page()
+
+
+def _code_versions(tmp_path: Path, **settings: str) -> dict[str, str]:
+    script = (
+        "from autoif_dagster.definitions import defs\n"
+        "graph = defs.resolve_asset_graph()\n"
+        "for key in graph.get_all_asset_keys():\n"
+        "    print(key.to_user_string(), graph.get(key).code_version)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=clean_environment(tmp_path) | settings,
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(line.split() for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "stale"),
+    [
+        ("AUTOIF__QUALITY__MIN_SCORE", "9.0", {"filtered_responses"}),
+        ("AUTOIF__DPO__PAIRS_PER_PROMPT", "2", {"dpo_pairs"}),
+        ("AUTOIF__VERIFICATION__FUNCTION_ACCURACY", "0.9", {"verified_functions"}),
+        ("AUTOIF__BACK_TRANSLATION__MAX_CONTRADICTION", "0.4", {"faithful_functions"}),
+        ("AUTOIF__SANDBOX__WORKERS", "3", set()),
+        ("AUTOIF__ENGINE__THREADS", "1", set()),
+    ],
+)
+def test_a_changed_field_marks_exactly_what_uses_it(
+    tmp_path: Path, setting: str, value: str, stale: set[str]
+) -> None:
+    before = _code_versions(tmp_path)
+    after = _code_versions(tmp_path, **{setting: value})
+    assert {name for name in before if before[name] != after[name]} == stale
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["dagster", "definitions", "validate", "-w", "workspace.yaml"],
+        ["dg", "check", "defs"],
+        ["dg", "list", "defs"],
+    ],
+    ids=" ".join,
+)
+def test_dagsters_own_tools_accept_the_project(tmp_path: Path, command: list[str]) -> None:
+    tool = str(Path(sys.executable).parent / command[0])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [tool, *command[1:]],
+        env=clean_environment(tmp_path)
+        | {"PATH": path, "DAGSTER_HOME": "", "VIRTUAL_ENV": str(Path(sys.executable).parent.parent)},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout + done.stderr

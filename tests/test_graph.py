@@ -1,0 +1,140 @@
+"""The whole graph, really run: every stage, its accounts, its lineage, and a second run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autoif_dagster.records import TABLES
+from tests.conftest import CHECKOUT, SHARED, SMALL, Ran, run_autoif
+
+DECISIONS = [name for name, table in TABLES.items() if table.is_decision]
+
+
+@pytest.mark.parametrize("table", [*TABLES, "rejections", "generations", "simulated_truth"])
+def test_every_table_has_rows(small_round: Ran, table: str) -> None:
+    assert small_round.count(table) > 0
+
+
+@pytest.mark.parametrize("level", ["prompt", "instruction"])
+def test_pairs_exist_at_both_levels(small_round: Ran, level: str) -> None:
+    assert small_round.query(f"SELECT count(*) > 0 FROM dpo_pairs WHERE level = '{level}'")[0][0]
+
+
+@pytest.mark.parametrize("table", DECISIONS)
+def test_kept_and_rejected_are_the_candidates(small_round: Ran, table: str) -> None:
+    rejected = small_round.query(f"SELECT count(*) FROM rejections WHERE stage = '{table}'")[0][0]
+    candidates = small_round.count(f"{table}_candidates")
+    assert small_round.count(table) + int(str(rejected)) == candidates
+
+
+@pytest.mark.parametrize(
+    ("decision", "facts"),
+    [
+        ("verified_functions", "verifier_candidates WHERE kind = 'function'"),
+        ("verified_cases", "verifier_candidates WHERE kind = 'case'"),
+        ("faithful_functions", "verified_functions"),
+        ("verified_instructions", "augmented_instructions"),
+        ("filtered_responses", "responses"),
+        ("sft_dataset", "filtered_responses"),
+    ],
+)
+def test_no_candidate_is_lost_between_tables(small_round: Ran, decision: str, facts: str) -> None:
+    assert small_round.count(f"{decision}_candidates") == small_round.count(facts)
+
+
+def test_every_rejection_says_why(small_round: Ran) -> None:
+    unexplained = small_round.query(
+        "SELECT * FROM rejections WHERE reason IS NULL OR reason = '' OR item_id IS NULL"
+    )
+    assert unexplained == []
+
+
+def test_every_pair_is_traced_to_seeds_by_the_query_of_the_readme(small_round: Ran) -> None:
+    readme = (CHECKOUT / "README.md").read_text("utf-8")
+    query = readme.split("```sql\n")[1].split("```")[0].strip().rstrip(";")
+    traced = {row[0] for row in small_round.query(query)}
+    assert traced == {row[0] for row in small_round.query("SELECT pair_id FROM dpo_pairs")}
+
+
+def test_every_row_is_traced_to_the_reply_it_was_read_from(small_round: Ran) -> None:
+    for table in ("verifier_candidates", "responses", "quality_scores", "back_translations"):
+        lost = small_round.query(
+            f"SELECT generation_id FROM {table} WHERE generation_id IS NULL "
+            "OR generation_id NOT IN (SELECT generation_id FROM generations)"
+        )
+        assert lost == [], table
+
+
+def test_chosen_and_rejected_differ(small_round: Ran) -> None:
+    assert small_round.query("SELECT * FROM dpo_pairs WHERE chosen = rejected") == []
+
+
+def test_the_pipeline_does_not_see_what_was_planted(small_round: Ran) -> None:
+    """The truth is beside the data: joined by hand it shows what the filters let through."""
+    planted = small_round.query(
+        "SELECT truth FROM simulated_truth JOIN generations USING (generation_id) LIMIT 5"
+    )
+    assert all(json.loads(str(truth)) for (truth,) in planted)
+    for path in [*(CHECKOUT / "assets").glob("*.py"), *(CHECKOUT / "autoif_dagster/sql").iterdir()]:
+        if path.is_file():
+            assert "simulated_truth" not in path.read_text("utf-8"), path
+
+
+def test_the_ending_tells_the_funnel_and_where_to_go_on(small_round: Ran) -> None:
+    for table in DECISIONS:
+        assert f"\n{table} " in small_round.err
+    for line in ("The data:", "The UI:", "A real model:", "simulated"):
+        assert line in small_round.err
+    assert small_round.out == ""
+
+
+def test_a_second_run_asks_nothing_and_changes_nothing(tmp_path: Path, small_round: Ran) -> None:
+    first = run_autoif(tmp_path / "home", "demo", **SMALL)
+    before = _published(first.home)
+    asked = first.count("generations")
+    second = run_autoif(first.home, "demo", **SMALL)
+    assert second.code == 0, second.err
+    assert _published(first.home) == before
+    assert second.count("generations") == asked
+    # and another home with the same recipe holds the same rows
+    for table in TABLES:
+        columns = "* EXCLUDE (latency_s, created_at)" if table == "generations" else "*"
+        rows = f"SELECT md5(to_json(t)::VARCHAR) FROM (SELECT {columns} FROM {table}) AS t ORDER BY 1"
+        assert small_round.query(rows) == second.query(rows), table
+
+
+def _published(home: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in (home / "lake").rglob("*.parquet")}
+
+
+def test_real_queries_end_up_in_prompts(home: Path) -> None:
+    path = SHARED / "queries/user_oriented_instructions.jsonl"
+    if not path.exists():
+        pytest.skip("shared data is not here")
+    ran = run_autoif(home, "demo", AUTOIF__QUERIES__PATH=str(path), **SMALL)
+    assert ran.code == 0, ran.err
+    asked = {json.loads(line)["instruction"].strip() for line in path.open(encoding="utf-8")}
+    rows = ran.query("SELECT query, prompt FROM reconstructed_queries")
+    assert rows
+    for query, prompt in rows:
+        assert query in asked
+        assert str(query) in str(prompt)
+    assert ran.count("sft_dataset") > 0
+
+
+def test_a_second_round_is_new_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    first = run_autoif(tmp_path / "home", "demo", **SMALL)
+    before = _published(first.home)
+    second = run_autoif(first.home, "demo", "--round", "r0002", **SMALL)
+    assert second.code == 0, second.err
+    after = _published(first.home)
+    assert {path: after[path] for path in before} == before
+    repeated = second.query(
+        "SELECT instruction_id FROM augmented_instructions GROUP BY 1 HAVING count(*) > 1"
+    )
+    assert repeated == []
+    examples = second.query(
+        "SELECT count(*) FROM augmented_instructions WHERE round = 'r0002' AND len(example_ids) > 0"
+    )
+    assert int(str(examples[0][0])) > 0
