@@ -77,15 +77,13 @@ def _recipe(call: argparse.Namespace) -> int:
 
 
 def _verify(call: argparse.Namespace) -> int:
-    from autoif_dagster.sandbox import Sandbox, SandboxError, SandboxLimits
+    from autoif_dagster.sandbox import Sandbox, SandboxError
     from autoif_dagster.sandbox.verify import VerifyInputError, verify
+    from autoif_dagster.stages.verification import sandbox_limits
 
     settings = load_recipe().sandbox
-    limits = SandboxLimits(
-        cpu_s_per_text=settings.cpu_s_per_text, memory_bytes=settings.memory_mib << 20
-    )
     try:
-        with Sandbox(limits, workers=settings.workers or None) as sandbox:
+        with Sandbox(sandbox_limits(settings), workers=settings.workers or None) as sandbox:
             verify(_lines(call.file), sys.stdout, sandbox)
     except VerifyInputError as error:
         raise CallError(f"{call.file}: {error}") from error

@@ -16,6 +16,7 @@ from autoif_dagster.partitions import is_round, rounds
 from autoif_dagster.recipe import Recipe, load_recipe
 from autoif_dagster.records import TABLES
 from autoif_dagster.resources import CONSOLE_VARIABLE
+from autoif_dagster.sandbox import SandboxError
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -56,6 +57,8 @@ def _plain_errors() -> Iterator[None]:
         if inner is None:
             raise
         raise inner from error
+    except SandboxError as error:
+        raise AutoIFError(str(error)) from error
 
 
 def funnel(lake: Lake, round_key: str) -> str:
@@ -88,10 +91,12 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _opening(recipe: Recipe, round_key: str) -> str:
-    model = recipe.supervisor.model or recipe.supervisor.client
-    return f"Round {round_key}, supervisor: {model}" + (
-        " (simulated: everything below is planted, with known errors)" if recipe.simulated else ""
-    )
+    if recipe.simulated:
+        return (
+            f"Round {round_key} with the simulated supervisor: what it says is planted, with known "
+            "errors; everything else is real."
+        )
+    return f"Round {round_key}, supervisor {recipe.supervisor.model}."
 
 
 def _ending(recipe: Recipe) -> str:

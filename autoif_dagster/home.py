@@ -141,7 +141,8 @@ def _settle(home: Home) -> None:
         "views": digest(*statements, *(str(t.columns) for t in (TABLES | PARTS).values())),
     }
     card = home.root / "home.json"
-    if home.database.exists() and card.exists() and json.loads(card.read_text("utf-8")) == wanted:
+    stand = (card, home.database, *(home.lake / t / "schema.parquet" for t in TABLES | PARTS))
+    if all(p.exists() for p in stand) and json.loads(card.read_text("utf-8")) == wanted:
         return
     with duckdb.connect() as con:  # one for all: opening one takes longer than a table
         for table in (TABLES | PARTS).values():

@@ -26,7 +26,7 @@ ACCOUNTED_FOR = "accounted_for"
 
 _PREVIEW_ROWS = 5
 _PREVIEW_CHARS = 120
-_SIMULATED = "simulated supervisor: planted data, worth nothing for training"
+_SIMULATED = "planted by the simulated supervisor; train nothing on it"
 
 if TYPE_CHECKING:
     Materialized = dg.MaterializeResult[Any]
@@ -166,7 +166,7 @@ def materialized(
         "preview": dg.MetadataValue.md(_preview(session, table)),
     }
     if session.lake.home.lineage == "simulated":
-        metadata["lineage"] = _SIMULATED
+        metadata["simulated"] = _SIMULATED
     if written.reasons:
         by_count = sorted(written.reasons.items(), key=lambda item: (-item[1], item[0]))
         metadata["rejections"] = dg.MetadataValue.md(

@@ -73,7 +73,8 @@ class _Watch:
     def close(self) -> None:
         line = self._line(time.monotonic())
         self._log(line)
-        self._draw(("\r" if self._redraws else "") + line + "\n")
+        # Wider than any line before it, so that nothing of a longer one stays.
+        self._draw(f"\r{line:<110}\n" if self._redraws else line + "\n")
 
     def _draw(self, text: str) -> None:
         if self._console is not None:

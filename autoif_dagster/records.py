@@ -308,7 +308,7 @@ class DpoPair:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One row per completion of a model, failures included."""
+    """One row per completion of a model; failed requests leave none and are asked again."""
 
     generation_id: Annotated[str, "hash of model fingerprint, messages, sampling, schema and seed"]
     stage: Annotated[str, "stage that asked"]
@@ -319,7 +319,7 @@ class Generation:
     sample_seed: Annotated[int, "the sample's own seed"]
     text: Annotated[str, "the reply"]
     reasoning: Annotated[str | None, "reasoning that the model kept apart"]
-    finish_reason: Annotated[str, "stop, length, content_filter or error"]
+    finish_reason: Annotated[str, "stop, length or content_filter"]
     prompt_tokens: Annotated[int, "tokens read"]
     completion_tokens: Annotated[int, "tokens written"]
     latency_s: Annotated[float, "seconds from request to reply"]

@@ -15,7 +15,8 @@ from autoif_dagster.home import home_path, open_home
 from autoif_dagster.lake import Lake
 from autoif_dagster.progress import Reporter, console_if
 from autoif_dagster.recipe import Recipe, load_recipe
-from autoif_dagster.sandbox import Sandbox, SandboxLimits
+from autoif_dagster.sandbox import Sandbox
+from autoif_dagster.stages.verification import sandbox_limits
 
 CONSOLE_VARIABLE = "AUTOIF_CONSOLE"  # set by the command line: progress goes to the terminal too
 
@@ -95,10 +96,7 @@ def supervisor_resource(context: dg.InitResourceContext) -> Iterator[Supervisor]
 )
 def sandbox_resource(context: dg.InitResourceContext) -> Iterator[Sandbox]:
     settings = context.resources.recipe.sandbox
-    limits = SandboxLimits(
-        cpu_s_per_text=settings.cpu_s_per_text, memory_bytes=settings.memory_mib << 20
-    )
-    with Sandbox(limits, workers=settings.workers or None) as sandbox:
+    with Sandbox(sandbox_limits(settings), workers=settings.workers or None) as sandbox:
         yield sandbox
 
 

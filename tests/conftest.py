@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,11 +63,11 @@ def run_autoif(home: Path, *arguments: str, stdin: str = "", **settings: str) ->
 
 
 @pytest.fixture(scope="session")
-def small_round(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+def small_round(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """A home with one small simulated round. Read it; do not write to it."""
     ran = run_autoif(tmp_path_factory.mktemp("small") / "home", "demo", **SMALL)
     assert ran.code == 0, ran.err
-    yield ran
+    return ran
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a wrong call or a broken world looks like: one line that says what to do, and an exit code."""
+"""What a wrong call or a broken world looks like: one line that says what to do, an exit code."""
 
 import json
 from pathlib import Path
@@ -108,7 +108,9 @@ def test_verify_answers_in_order_and_says_nothing_else(home: Path) -> None:
     assert all(set(a) == {"verdicts", "detail"} for a in answers)
 
 
-@pytest.mark.parametrize("line", ["nonsense", "[]", '{"function": 1, "texts": []}', '{"texts": [1]}'])
+@pytest.mark.parametrize(
+    "line", ["nonsense", "[]", '{"function": 1, "texts": []}', '{"texts": [1]}']
+)
 def test_verify_names_the_line_it_cannot_read(home: Path, line: str) -> None:
     ran = run_autoif(home, "verify", "-", stdin=line + "\n")
     assert ran.code == 2

@@ -100,7 +100,7 @@ def test_a_second_run_asks_nothing_and_changes_nothing(tmp_path: Path, small_rou
     # and another home with the same recipe holds the same rows
     for table in TABLES:
         columns = "* EXCLUDE (latency_s, created_at)" if table == "generations" else "*"
-        rows = f"SELECT md5(to_json(t)::VARCHAR) FROM (SELECT {columns} FROM {table}) AS t ORDER BY 1"
+        rows = f"SELECT md5(to_json(t)::VARCHAR) FROM (SELECT {columns} FROM {table}) t ORDER BY 1"
         assert small_round.query(rows) == second.query(rows), table
 
 
@@ -114,7 +114,8 @@ def test_real_queries_end_up_in_prompts(home: Path) -> None:
         pytest.skip("shared data is not here")
     ran = run_autoif(home, "demo", AUTOIF__QUERIES__PATH=str(path), **SMALL)
     assert ran.code == 0, ran.err
-    asked = {json.loads(line)["instruction"].strip() for line in path.open(encoding="utf-8")}
+    lines = path.read_text("utf-8").splitlines()
+    asked = {json.loads(line)["instruction"].strip() for line in lines}
     rows = ran.query("SELECT query, prompt FROM reconstructed_queries")
     assert rows
     for query, prompt in rows:

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what is published stays readable, and the next run repeats no logged call."""
+"""kill -9 at any moment: what is published stays readable, and no logged call is repeated."""
 
 import random
 import signal

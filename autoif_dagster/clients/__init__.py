@@ -74,8 +74,8 @@ class ChatClient(Protocol):
     `fingerprint` names the model itself (weights revision or hash, server's model id, simulator's
     rates), never only its path. `complete` yields completions as they finish, in any order, each
     exactly once; it reads `requests` lazily and keeps a bounded number in flight. It raises
-    `ClientError` where the model cannot be reached; a refusal or an over-long prompt is a completion
-    whose `finish_reason` says so.
+    `ClientError` where the model cannot be reached; a refusal or an over-long prompt is a
+    completion whose `finish_reason` says so.
     """
 
     @property

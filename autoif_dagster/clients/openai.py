@@ -546,7 +546,7 @@ def _below(base: URL, *parts: str) -> URL:
 def _read_key(variable: str) -> str:
     key = os.environ.get(variable, "").strip() if variable else ""
     if not (key.isascii() and key.isprintable()):
-        raise CallError(f"environment variable {variable}: the key has characters that none can")
+        raise CallError(f"environment variable {variable}: the key holds what no header can carry")
     return key
 
 

@@ -192,7 +192,8 @@ class _Judge:
             self._ledger.states[program] = State.DONE
             if _TIMEOUT in bytes(self._ledger.verdicts(program)):
                 return
-            gc.collect()
+            if program != programs[-1]:  # the process ends after the last one
+                gc.collect()
 
     def _prepare(self, program: int) -> CodeType | None:
         """Compiles and runs the module level once; None, and a detail, if that fails."""

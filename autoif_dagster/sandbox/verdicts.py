@@ -60,7 +60,7 @@ class SandboxLimits:
     max_source_nodes: int = 20_000
     max_kills: int = 3
     """Texts a program may be killed on; the texts after the last one are `Verdict.KILLED`."""
-    max_timeouts: int = 16
+    max_timeouts: int = 4
     """Texts a program may time out on; the texts after the last one are `Verdict.TIMEOUT`. Without
     it, one function that always loops costs a second per text."""
 

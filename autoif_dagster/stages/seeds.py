@@ -117,5 +117,5 @@ def _rows(path: Path, field: str) -> Iterator[tuple[int, object]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}:{line}: is not UTF-8 ({error.reason}); re-encode it") from error
     except (ValueError, RecursionError) as error:  # also numbers and nesting beyond Python's limits
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise InputError(f"{path}:{line}: is not JSON: {reason}") from error
+        why = error.msg if isinstance(error, json.JSONDecodeError) else error
+        raise InputError(f"{path}:{line}: is not JSON: {why}") from error

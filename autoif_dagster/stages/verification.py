@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from autoif_dagster import ids
 from autoif_dagster.clients import ChatRequest, Completion, Sampling
 from autoif_dagster.recipe import Recipe
+from autoif_dagster.recipe import Sandbox as SandboxSettings
 from autoif_dagster.records import VerifierCandidate
+from autoif_dagster.sandbox import SandboxLimits
 from autoif_dagster.stages import chat_request, clip
 
 FUNCTIONS = "verifier_candidates.functions"
@@ -157,3 +159,13 @@ def _read_case(case: object) -> _Parsed:
 def _storable(text: str) -> str:
     """JSON escapes can spell half of a surrogate pair, which no table can hold."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def sandbox_limits(settings: SandboxSettings) -> SandboxLimits:
+    """What the recipe lets one function use. Wall-clock time is only the watchdog for functions
+    that use none, so it is wide: a loaded machine must not turn into verdicts."""
+    return SandboxLimits(
+        cpu_s_per_text=settings.cpu_s_per_text,
+        wall_s_per_text=max(5.0, 5 * settings.cpu_s_per_text),
+        memory_bytes=settings.memory_mib << 20,
+    )

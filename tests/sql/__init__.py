@@ -1,0 +1,1 @@
+"""The decisions, twice: given rows → expected rows, and against a second writing of the rules."""

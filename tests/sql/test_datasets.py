@@ -1,0 +1,409 @@
+"""What trainers take: SFT rows and pairs at both levels (paper, section 3.4), one rule per
+example."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from autoif_dagster.lake import Lake
+from tests.sql.rules import DEFAULT, Rules
+from tests.sql.sketches import case_verdicts, function_id, named, verified_cases
+from tests.sql.tables import Facts, Round, decide_together, reasons, row
+
+Decided = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One row of filtered_responses: kept unless it has a reason."""
+
+    name: str
+    text: str = "some text"
+    score: float | None = 9.0
+    reason: str | None = None
+    passed: int = 4
+    votes: int = 4
+    functions: int = 4
+
+
+def refused(name: str, text: str = "some text", score: float | None = 9.0, **more: Any) -> Answer:
+    """An answer that every function refuses."""
+    return Answer(name, text, score, **{"reason": "low_accuracy", "passed": 0} | more)
+
+
+def filtered(answers: Sequence[Answer], prompt: str) -> list[Any]:
+    return [
+        row(
+            "filtered_responses",
+            response_id=f"{prompt} {a.name}",
+            prompt_id=prompt,
+            instruction_id=prompt,
+            query_id="query",
+            prompt="Use no commas. Why is the sky blue?",
+            response=a.text,
+            functions=a.functions,
+            votes=a.votes,
+            passed=a.passed,
+            accuracy=a.passed / a.votes if a.votes else None,
+            score=a.score,
+            reason=a.reason,
+        )
+        for a in answers
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class SftRule:
+    """Answers to one prompt → the one that is kept."""
+
+    says: str
+    answers: list[Answer]
+    kept: str | None
+    rules: Rules = DEFAULT
+
+    def facts(self) -> Facts:
+        return {"filtered_responses": filtered(self.answers, self.says)}
+
+
+SFT_RULES = [
+    SftRule("the only one", [Answer("a")], "a"),
+    SftRule("the best judged", [Answer("a", score=8.0), Answer("b", score=8.5)], "b"),
+    SftRule("of equals the first by id", [Answer("b"), Answer("a"), Answer("c")], "a"),
+    SftRule("fallen ones take no part", [Answer("a", score=8.0), refused("b", score=10.0)], "a"),
+    SftRule("no accepted answer, no row", [refused("a")], None),
+]
+
+
+@pytest.fixture(scope="module")
+def sft_decided(lake: Lake) -> Decided:
+    return dict(decide_together(lake, "sft_dataset", SFT_RULES))
+
+
+@pytest.mark.parametrize("rule", SFT_RULES, ids=lambda rule: rule.says)
+def test_sft_dataset(sft_decided: Decided, rule: SftRule) -> None:
+    found = reasons(sft_decided[rule.says], "response_id")
+    accepted = [a.name for a in rule.answers if a.reason is None]
+    assert found == {
+        f"{rule.says} {name}": None if name == rule.kept else "not_best_of_prompt"
+        for name in accepted
+    }
+
+
+def test_details_of_sft_rows(fresh: Round) -> None:
+    answers = [Answer("a", score=8.0), Answer("b", score=9.5), Answer("c", score=8.0)]
+    fresh.given("filtered_responses", filtered(answers, "p"))
+    found = fresh.decide("sft_dataset", {})
+    assert [(r.response_id, r.detail) for r in found] == [
+        ("p a", "2 of 3 accepted, score 8.0"),
+        ("p b", None),
+        ("p c", "3 of 3 accepted, score 8.0"),
+    ]
+    assert (found[1].prompt, found[1].response) == (
+        "Use no commas. Why is the sky blue?",
+        "some text",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PairRule:
+    """Answers to one prompt → its candidate pairs, as `chosen rejected`, and their reasons."""
+
+    says: str
+    answers: list[Answer]
+    pairs: dict[str, str | None]
+    rules: Rules = DEFAULT
+
+    def facts(self) -> Facts:
+        return prompt_facts(self.answers, self.says)
+
+
+def prompt_facts(answers: Sequence[Answer], prompt: str) -> Facts:
+    accepted = [a for a in answers if a.reason is None]
+    best = min(accepted, key=lambda a: (-(a.score or 0), a.name), default=None)
+    return {
+        "verified_instructions": [
+            row("verified_instructions", instruction_id=prompt, instruction="Use no commas.")
+        ],
+        "filtered_responses": filtered(answers, prompt),
+        "sft_dataset": [
+            row(
+                "sft_dataset",
+                response_id=f"{prompt} {a.name}",
+                prompt_id=prompt,
+                instruction_id=prompt,
+                response=a.text,
+                reason=None if a is best else "not_best_of_prompt",
+            )
+            for a in accepted
+        ],
+    }
+
+
+NONE = {"a -": "no_rejected_response"}
+PAIR_RULES = [
+    PairRule("one that is accepted, one that all refuse", [Answer("a"), refused("b")],
+             {"a b": None}),
+    PairRule("the pair closest in length", [Answer("a", "12345"), refused("b", "1"),
+                                            refused("c", "1234567"), refused("d", "123")],
+             {"a c": None, "a d": "not_closest_in_length", "a b": "not_closest_in_length"}),
+    PairRule("of equals, the best judged rejected",
+             [Answer("a", "1234"), refused("b", "123", 6.0), refused("c", "12345", 7.0)],
+             {"a c": None, "a b": "not_closest_in_length"}),
+    PairRule("of equals again, the first by id", [Answer("a"), refused("c"), refused("b")],
+             {"a b": None, "a c": "not_closest_in_length"}),
+    PairRule("closeness comes before the judge",
+             [Answer("a", "1234"), refused("b", "12345", 6.0), refused("c", "123456", 10.0)],
+             {"a b": None, "a c": "not_closest_in_length"}),
+    PairRule("chosen is any accepted answer, not only the SFT row",
+             [Answer("a", "1", 10.0), Answer("b", "12345", 8.0), refused("c", "123456")],
+             {"b c": None, "a c": "not_closest_in_length"}),
+    PairRule("length is counted in characters", [Answer("a", "ééé"), refused("b", "1234"),
+                                                 refused("c", "123456", 10.0)],
+             {"a b": None, "a c": "not_closest_in_length"}),
+    PairRule("as many pairs as the recipe asks",
+             [Answer("a", "12"), Answer("b", "1"), refused("c", "123"), refused("d", "12345")],
+             {"a c": None, "b c": None, "a d": "not_closest_in_length",
+              "b d": "not_closest_in_length"}, Rules(pairs_per_prompt=2)),
+    PairRule("rejected is on topic from 6 on", [Answer("a"), refused("b", score=6.0)],
+             {"a b": None}),
+    PairRule("just above 6", [Answer("a"), refused("b", score=6.1)], {"a b": None}),
+    PairRule("just below 6", [Answer("a"), refused("b", score=5.9)], NONE),
+    PairRule("rejected without a readable score", [Answer("a"), refused("b", score=None)], NONE),
+    PairRule("one function passes it", [Answer("a"), refused("b", passed=1)], NONE),
+    PairRule("half of the functions refuse, the others abstain",
+             [Answer("a"), refused("b", votes=2)], {"a b": None}),
+    PairRule("fewer than half vote", [Answer("a"), refused("b", votes=1)], NONE),
+    PairRule("fewer than half vote, as the filter tells it",
+             [Answer("a"), refused("b", votes=1, reason="below_quorum")], NONE),
+    PairRule("a crash makes no negative", [Answer("a"), refused("b", votes=0, reason="no_vote")],
+             NONE),
+    PairRule("nor under a quorum of nothing",
+             [Answer("a"), refused("b", votes=0, reason="no_vote")], NONE, Rules(quorum=0.0)),
+    PairRule("a cut answer is no negative",
+             [Answer("a"), refused("b", votes=0, functions=0, reason="truncated_response")], NONE),
+    PairRule("a repeat is rejected once",
+             [Answer("a"), refused("b"), refused("c", reason="duplicate_response")], {"a b": None}),
+    PairRule("an obedient answer that the judge dislikes is no negative",
+             [Answer("a"), Answer("b", score=7.0, reason="low_score")], NONE),
+    PairRule("refused by all, where the recipe asks for no accuracy",
+             [Answer("a"), refused("b", score=7.0, reason="low_score")], {"a b": None},
+             Rules(min_accuracy=0.0)),
+    PairRule("accepted though refused by all: chosen, not rejected",
+             [Answer("a", passed=0), Answer("b", passed=0)], NONE, Rules(min_accuracy=0.0)),
+    PairRule("a single sample", [Answer("a")], NONE),
+    PairRule("several accepted, nothing refused: one row for the prompt",
+             [Answer("b"), Answer("a")], NONE),
+    PairRule("a prompt without an SFT row has no candidates", [refused("b"), refused("c")], {}),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pairs_decided(lake: Lake) -> Decided:
+    return dict(decide_together(lake, "dpo_pairs", PAIR_RULES))
+
+
+@pytest.mark.parametrize("rule", PAIR_RULES, ids=lambda rule: rule.says)
+def test_prompt_level_pairs(pairs_decided: Decided, rule: PairRule) -> None:
+    found = pairs_decided[rule.says]
+    assert {r.level for r in found} <= {"prompt"}
+    assert _by_name(found, rule.says) == rule.pairs
+
+
+def _by_name(pairs: Sequence[Any], instruction: str) -> dict[str, str | None]:
+    names = {
+        " ".join(
+            (i or "-").removeprefix(f"{instruction} ") for i in (p.chosen_id, p.rejected_id)
+        ): (p.reason)
+        for p in pairs
+    }
+    assert len(names) == len(pairs)
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class CasePairRule:
+    """Cases of one instruction and what its faithful functions say of them → its candidate pairs.
+
+    Texts stand for their length: `+5` is a text of five words that is expected to obey. Of
+    functions, those after a bar are not faithful.
+    """
+
+    says: str
+    cases: str
+    functions: list[str]
+    pairs: dict[str, str | None]
+    verified: bool = True
+    rules: Rules = field(default_factory=lambda: Rules(instruction_level_share=0.99))
+
+    def facts(self) -> Facts:
+        return case_facts(self.cases, self.functions, self.says, verified=self.verified)
+
+
+def case_facts(
+    cases: str, functions: list[str], instruction: str, *, verified: bool = True
+) -> Facts:
+    bar = functions.index("|") if "|" in functions else len(functions)
+    everyone = named([f for f in functions if f != "|"])
+    words = [w.strip("()") for w in cases.split()]
+    decided = [
+        dataclasses.replace(r, case_input=" ".join(["word"] * int(r.case_input.split("x")[0])))
+        for r in verified_cases(cases, instruction)
+    ]
+    return {
+        "verified_instructions": [
+            row(
+                "verified_instructions",
+                instruction_id=instruction,
+                instruction="Use no commas.",
+                reason=None if verified else "one_sided_cases",
+            )
+        ],
+        "verified_cases": decided,
+        "case_verdicts": case_verdicts(" ".join(words), everyone, instruction=instruction),
+        "faithful_functions": [
+            row("faithful_functions", function_id=function_id(name, instruction),
+                instruction_id=instruction)
+            for name in list(everyone)[:bar]
+        ],
+    }  # fmt: skip
+
+
+ENOUGH = "enough_pairs_of_instruction"
+CASE_PAIR_RULES = [
+    CasePairRule("one that all pass, one that none passes", "+6 -7", ["TF", "TF"], {"+6 -7": None}),
+    CasePairRule("more than half pass the chosen", "+6 -7", ["TF", "TF", "FF"], {"+6 -7": None}),
+    CasePairRule("half is not enough", "+6 -7", ["TF", "FF"], {}),
+    CasePairRule("a crash on the chosen does not pass it", "+6 -7", ["TF", "EF"], {}),
+    CasePairRule("one that passes the rejected is too many", "+6 -7", ["TF", "TF", "TT"], {}),
+    CasePairRule("a crash on the rejected does not pass it either: most functions refuse it, or "
+                 "its case would have fallen", "+6 -7", ["TF", "TE"], {"+6 -7": None}),
+    CasePairRule("functions that are not faithful have no say", "+6 -7", ["TF", "|", "FT", "FT"],
+                 {"+6 -7": None}),
+    CasePairRule("cases that fell take no part", "+6 (-7) -8 (+9)", ["TFFT"], {"+6 -8": None}),
+    CasePairRule("cases of one side make no pair", "+6 +7", ["TT"], {}),
+    CasePairRule("five words are enough", "+5 -5", ["TF"], {"+5 -5": None}),
+    CasePairRule("four are not", "+4 -5", ["TF"], {"+4 -5": "short_chosen"}),
+    CasePairRule("rejected may be short", "+6 -1", ["TF"], {"+6 -1": None}),
+    CasePairRule("at most four, the closest in length", "+6 -9 -8 -1 -6 -5", ["TFFFFF"],
+                 {"+6 -6": None, "+6 -5": None, "+6 -8": None, "+6 -9": None, "+6 -1": ENOUGH}),
+    CasePairRule("short ones do not use them up", "+4 +9 -4", ["TTF"],
+                 {"+4 -4": "short_chosen", "+9 -4": None},
+                 rules=Rules(instruction_level_share=0.99, pairs_per_instruction=1)),
+    CasePairRule("of equals the first by id", "+6 -6xb -6xa", ["TFF"],
+                 {"+6 -6xa": None, "+6 -6xb": ENOUGH},
+                 rules=Rules(instruction_level_share=0.99, pairs_per_instruction=1)),
+    CasePairRule("none, if the recipe wants none", "+6 -7", ["TF"], {"+6 -7": ENOUGH},
+                 rules=Rules(instruction_level_share=0.99, pairs_per_instruction=0)),
+    CasePairRule("an instruction that fell has no pairs", "+6 -7", ["TF"], {}, verified=False),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def case_pairs_decided(lake: Lake) -> Decided:
+    """Beside a prompt-level pair for each example, so that the cap on share is far away."""
+    paired = [
+        dataclasses.replace(rule, rules=rules, says=f"pair under {n}")
+        for rule in PAIR_RULES[:1]
+        for n, rules in enumerate({r.rules for r in CASE_PAIR_RULES})
+    ]
+    return dict(decide_together(lake, "dpo_pairs", [*CASE_PAIR_RULES, *paired]))
+
+
+@pytest.mark.parametrize("rule", CASE_PAIR_RULES, ids=lambda rule: rule.says)
+def test_instruction_level_pairs(case_pairs_decided: Decided, rule: CasePairRule) -> None:
+    found = case_pairs_decided[rule.says]
+    assert {(r.level, r.prompt, r.prompt_id, r.query_id) for r in found} <= {
+        ("instruction", "Use no commas.", None, None)
+    }
+    assert _by_name(found, rule.says) == rule.pairs
+
+
+@pytest.mark.parametrize(
+    ("share", "prompt_pairs", "kept"),
+    [
+        (0.05, 0, 0),
+        (0.05, 18, 0),
+        (0.05, 19, 1),
+        (0.05, 20, 1),
+        (0.05, 37, 1),
+        (0.05, 38, 2),
+        (0.5, 3, 3),
+        (0.0, 9, 0),
+        (0.1, 9, 1),
+        (0.3, 7, 3),
+    ],
+)
+def test_instruction_level_pairs_are_a_share_of_all(
+    fresh: Round, share: float, prompt_pairs: int, kept: int
+) -> None:
+    """At most one in twenty of all kept pairs: one beside nineteen prompt-level ones."""
+    found = _beside(fresh, prompt_pairs, 2, Rules(instruction_level_share=share))
+    levels = [p.level for p in found if p.reason is None]
+    assert (levels.count("prompt"), levels.count("instruction")) == (prompt_pairs, kept)
+    fallen = {p.detail for p in found if p.reason == "enough_instruction_level_pairs"}
+    assert fallen <= {f"{kept} are {share} of all pairs"}
+
+
+def test_every_instruction_has_its_first_pair_before_any_has_a_second(fresh: Round) -> None:
+    found = _beside(fresh, 3, 3, Rules(instruction_level_share=0.5))
+    kept = [p for p in found if p.level == "instruction" and p.reason is None]
+    assert {p.instruction_id for p in kept} == {"cases 0", "cases 1", "cases 2"}
+
+
+def _beside(into: Round, prompt_pairs: int, instructions: int, rules: Rules) -> list[Any]:
+    """Pairs of some prompts, and of instructions that have two pairs each."""
+    parts = [
+        *(prompt_facts([Answer("a"), refused("b")], f"prompt {n:02}") for n in range(prompt_pairs)),
+        *(case_facts("+6 -6xa -6xb", ["TFF"], f"cases {n}") for n in range(instructions)),
+    ]
+    everything: Facts = {}
+    for part in parts:
+        for table, rows in part.items():
+            everything.setdefault(table, []).extend(rows)
+    for table, rows in everything.items():
+        into.given(table, rows)
+    return into.decide("dpo_pairs", rules.parameters("dpo_pairs"))
+
+
+def test_details_of_pairs(fresh: Round) -> None:
+    parts = [
+        prompt_facts([Answer("a", "12"), refused("b", "12", 6.5), refused("c", "1")], "p"),
+        prompt_facts([Answer("a")], "q"),
+        case_facts("+6 +4 -6 -7", ["TTFF"], "i"),
+    ]
+    for table in dict.fromkeys(t for part in parts for t in part):
+        fresh.given(table, [r for part in parts for r in part.get(table, [])])
+    rules = Rules(pairs_per_instruction=1, instruction_level_share=0.4)
+    found = fresh.decide("dpo_pairs", rules.parameters("dpo_pairs"))
+    assert {f"{p.chosen_id} | {p.rejected_id}": (p.reason, p.detail) for p in found} == {
+        "p a | p b": (None, None),
+        "p a | p c": ("not_closest_in_length", "pair 2 of its prompt"),
+        "q a | None": (
+            "no_rejected_response",
+            "no response of the prompt is refused by all functions and on topic",
+        ),
+        "i +6 | i -6": ("enough_instruction_level_pairs", "0 are 0.4 of all pairs"),
+        "i +6 | i -7": ("enough_pairs_of_instruction", "pair 2 of its instruction"),
+        "i +4 | i -6": ("short_chosen", "chosen has under 5 words"),
+        "i +4 | i -7": ("short_chosen", "chosen has under 5 words"),
+    }
+    (kept,) = [p for p in found if p.reason is None]
+    assert (kept.level, kept.prompt_id, kept.query_id) == ("prompt", "p", "query")
+    assert kept.prompt == "Use no commas. Why is the sky blue?"
+    assert (kept.chosen, kept.rejected) == ("12", "12")
+    assert (kept.chosen_score, kept.rejected_score) == (9.0, 6.5)
+    assert kept.pair_id.startswith("par_")
+    assert len(kept.pair_id) == len("par_") + 24
+
+
+def test_pair_ids_depend_on_the_pair_alone(lake: Lake) -> None:
+    found = []
+    for key in ("ids-one", "ids-two"):
+        one = Round(lake, key)
+        for table, rows in prompt_facts([Answer("a"), refused("b")], "p").items():
+            one.given(table, rows)
+        found.append(one.decide("dpo_pairs", DEFAULT.parameters("dpo_pairs")))
+    assert found[0] == found[1]
