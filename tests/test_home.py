@@ -42,23 +42,23 @@ def files_of(root: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_a_new_home_has_every_table_and_view_empty(home: Path) -> None:
-    made = open_home(home, "simulated")
-    names = {name for (name,) in query(made, "SELECT table_name FROM information_schema.tables")}
-    decisions = {f"{table.name}_candidates" for table in TABLES.values() if table.is_decision}
-    assert names == {*TABLES, *PARTS, *decisions, "rejections"}
-    for name in names:
-        assert query(made, f"SELECT count(*) FROM {name}") == [(0,)]
+    found: dict[str, list[tuple[str, str]]] = {}
+    for table, column, kind in query(
+        open_home(home, "simulated"),
+        "SELECT table_name, column_name, data_type FROM information_schema.columns "
+        "ORDER BY table_name, ordinal_position",
+    ):
+        found.setdefault(table, []).append((column, kind))
+    wanted = {"rejections": [(name, "VARCHAR") for name in REJECTION_COLUMNS]}
     for table in (TABLES | PARTS).values():
-        shown = f"{table.name}_candidates" if table.is_decision else table.name
-        columns = query(made, f"SELECT column_name, column_type FROM (DESCRIBE {shown})")
-        assert columns == [(c.name, c.type) for c in table.columns]
+        columns = [(c.name, c.type) for c in table.columns]
+        wanted[table.name] = columns
         if table.is_decision:
-            kept = query(made, f"SELECT column_name FROM (DESCRIBE {table.name})")
-            assert [name for (name,) in kept] == [
-                c.name for c in table.columns if c.name not in ("reason", "detail")
-            ]
-    rejections = query(made, "SELECT column_name FROM (DESCRIBE rejections)")
-    assert tuple(name for (name,) in rejections) == REJECTION_COLUMNS
+            wanted[f"{table.name}_candidates"] = columns
+            wanted[table.name] = [c for c in columns if c[0] not in ("reason", "detail")]
+    assert found == wanted
+    counts = " UNION ALL ".join(f"SELECT count(*) AS rows FROM {name}" for name in wanted)
+    assert query(Home(home, "simulated"), f"SELECT sum(rows) FROM ({counts})") == [(0,)]
 
 
 def test_opening_a_home_again_touches_nothing(home: Path) -> None:
@@ -88,7 +88,6 @@ def test_many_may_create_one_home_at_once(home: Path) -> None:
     "left",
     [
         ["home.json"],
-        ["home.json", "autoif.duckdb"],
         ["autoif.duckdb"],
         ["lake/responses/schema.parquet"],
         ["lake/responses"],
@@ -209,7 +208,7 @@ def test_what_else_lies_in_the_folder_is_left_alone(home: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["with space", "it's", 'say "hi"', "semi;colon --", "ünïcode 🙂", "date=2026", "%41{a,b}"],
+    ["with space", "it's \"1; --", "ünïcode 🙂 %41{a,b}", "date=2026"],
 )
 def test_a_home_may_be_named_oddly(tmp_path: Path, name: str) -> None:
     home = open_home(tmp_path / name / "home", "simulated")

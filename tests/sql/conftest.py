@@ -1,13 +1,14 @@
 """One home for a module's rounds: creating one takes longer than a round in it."""
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
 from autoif_dagster.home import open_home
 from autoif_dagster.lake import Lake
 
-from .tables import Round
+from .tables import InMemory, Round
 
 _numbers = itertools.count()
 
@@ -22,3 +23,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def fresh(lake: Lake) -> Round:
     """A round in which nothing stands yet."""
     return Round(lake, f"r{next(_numbers):05}")
+
+
+@pytest.fixture(scope="module")
+def memory() -> Iterator[InMemory]:
+    place = InMemory()
+    yield place
+    place.close()

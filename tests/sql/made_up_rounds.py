@@ -41,9 +41,9 @@ class MadeUp:
 
 
 def make_up(draw: Random) -> MadeUp:
-    """A round of at most three instructions."""
+    """A round of at most five instructions."""
     rules = _rules(draw)
-    instructions = [f"i{n}" for n in range(draw.randint(1, 3))]
+    instructions = [f"i{n}" for n in range(draw.randint(1, 5))]
     candidates = [r for i in instructions for r in _candidates(draw, i)]
     case_verdicts = [v for i in instructions for v in _case_verdicts(draw, i, candidates)]
     cases = brute_force.verified_cases(candidates, case_verdicts, rules)

@@ -8,6 +8,7 @@ where it may not.
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Protocol
 
 import duckdb
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from autoif_dagster import sql
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.records import TABLES, Table
+from autoif_dagster.records import TABLES, Column, Table
 
 from .rules import Parameters, Rules
 
@@ -82,11 +83,16 @@ _ARROW: dict[str, pa.DataType] = {
 }
 
 
+@cache
+def columns(table: str) -> tuple[Column, ...]:
+    """Reading them off the annotations takes half a millisecond, which adds up here."""
+    return TABLES[table].columns
+
+
 def row(table: str, **named: object) -> Any:
     """A record of a table. A decision's row is kept unless it is given a reason."""
-    columns = TABLES[table].columns
-    assert named.keys() <= {c.name for c in columns}, named.keys()
-    blank = {c.name: None if c.nullable else _EMPTY[c.type] for c in columns}
+    blank = {c.name: None if c.nullable else _EMPTY[c.type] for c in columns(table)}
+    assert named.keys() <= blank.keys(), named.keys()
     return TABLES[table].record(**blank | named)
 
 
@@ -152,7 +158,7 @@ def _bare(table: str, item: str, child: Any, line: int) -> Any:
     """A row that is nothing but there, of the same instruction and prompt as who refers to it."""
     if table == "user_queries":
         return row(table, query_id=item, line=line)
-    names = {c.name for c in TABLES[table].columns}
+    names = {c.name for c in columns(table)}
     shared = {
         name: getattr(child, name)
         for name in ("instruction_id", "prompt_id")
@@ -173,15 +179,18 @@ class InMemory:
             self.given(name, [])
         self._con.execute(f"CREATE VIEW response_accuracies AS {sql.load('response_accuracies')}")
 
+    def close(self) -> None:
+        self._con.close()
+
     def given(self, name: str, rows: Iterable[Any]) -> None:
-        table = TABLES[name]
-        schema = pa.schema([(c.name, _ARROW[c.type]) for c in table.columns])
         rows = list(rows)
-        columns = [
-            pa.array([getattr(r, c.name) for r in rows], type=_ARROW[c.type]) for c in table.columns
-        ]
-        everything = pa.table(columns, schema=schema)
-        if table.is_decision:
+        everything = pa.table(
+            {
+                c.name: pa.array([getattr(r, c.name) for r in rows], type=_ARROW[c.type])
+                for c in columns(name)
+            }
+        )
+        if TABLES[name].is_decision:
             self._con.register(f"{name}_candidates", everything)
             self._con.execute(
                 f"CREATE OR REPLACE VIEW {name} AS SELECT * EXCLUDE (reason, detail) "
@@ -192,8 +201,8 @@ class InMemory:
 
     def decide(self, name: str, parameters: Parameters) -> list[Any]:
         table = TABLES[name]
-        columns = ", ".join(f'"{c.name}"::{c.type} AS "{c.name}"' for c in table.columns)
-        query = f"SELECT {columns} FROM (\n{sql.load(name)}\n) ORDER BY {', '.join(table.key)}"
+        selected = ", ".join(f'"{c.name}"::{c.type} AS "{c.name}"' for c in columns(name))
+        query = f"SELECT {selected} FROM (\n{sql.load(name)}\n) ORDER BY {', '.join(table.key)}"
         return [table.record(*r) for r in self._con.execute(query, parameters).fetchall()]
 
     def judged(self, parameters: Parameters) -> list[tuple[Any, ...]]:
@@ -241,7 +250,7 @@ def reasons(rows: Iterable[Any], key: str) -> dict[str, str | None]:
 
 
 def _records(con: duckdb.DuckDBPyConnection, table: Table) -> list[Any]:
-    names = ", ".join(f'"{c.name}"' for c in table.columns)
+    names = ", ".join(f'"{c.name}"' for c in columns(table.name))
     order = ", ".join(table.key)
     found = con.execute(f"SELECT {names} FROM decided ORDER BY {order}").fetchall()
     return [table.record(*values) for values in found]

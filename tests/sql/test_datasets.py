@@ -11,7 +11,7 @@ import pytest
 from autoif_dagster.lake import Lake
 from tests.sql.rules import DEFAULT, Rules
 from tests.sql.sketches import case_verdicts, function_id, named, verified_cases
-from tests.sql.tables import Facts, Round, decide_together, reasons, row
+from tests.sql.tables import Facts, InMemory, Round, Tables, decide_together, reasons, row
 
 Decided = dict[str, list[Any]]
 
@@ -337,10 +337,10 @@ def test_instruction_level_pairs(case_pairs_decided: Decided, rule: CasePairRule
     ],
 )
 def test_instruction_level_pairs_are_a_share_of_all(
-    fresh: Round, share: float, prompt_pairs: int, kept: int
+    memory: InMemory, share: float, prompt_pairs: int, kept: int
 ) -> None:
     """At most one in twenty of all kept pairs: one beside nineteen prompt-level ones."""
-    found = _beside(fresh, prompt_pairs, 2, Rules(instruction_level_share=share))
+    found = _beside(memory, prompt_pairs, 2, Rules(instruction_level_share=share))
     levels = [p.level for p in found if p.reason is None]
     assert (levels.count("prompt"), levels.count("instruction")) == (prompt_pairs, kept)
     fallen = {p.detail for p in found if p.reason == "enough_instruction_level_pairs"}
@@ -353,7 +353,7 @@ def test_every_instruction_has_its_first_pair_before_any_has_a_second(fresh: Rou
     assert {p.instruction_id for p in kept} == {"cases 0", "cases 1", "cases 2"}
 
 
-def _beside(into: Round, prompt_pairs: int, instructions: int, rules: Rules) -> list[Any]:
+def _beside(into: Tables, prompt_pairs: int, instructions: int, rules: Rules) -> list[Any]:
     """Pairs of some prompts, and of instructions that have two pairs each."""
     parts = [
         *(prompt_facts([Answer("a"), refused("b")], f"prompt {n:02}") for n in range(prompt_pairs)),
