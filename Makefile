@@ -23,6 +23,7 @@ demo: .stamps/run .env  ## set up, run one full round on the embedded defaults, 
 	@$(BIN)/autoif demo
 
 ui: .stamps/run .env  ## open Dagster's UI on http://127.0.0.1:3000
+	@$(BIN)/python -c 'from autoif_dagster.instance import prepare_instance; prepare_instance()'
 	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1
 
 test: lint types unit  ## set up and run every check
@@ -30,7 +31,6 @@ test: lint types unit  ## set up and run every check
 lint: .stamps/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/lint-imports --no-logo
 
 types: .stamps/dev
 	$(BIN)/mypy

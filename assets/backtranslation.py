@@ -5,10 +5,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from autoif_dagster import sql
+from assets.seeds import read_plan
 from autoif_dagster.clients.generation_log import LoggedClient
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import Materialized, materialized, table_asset
+from autoif_dagster.materialization import (
+    Materialized,
+    decision_asset,
+    materialized,
+    table_asset,
+)
 from autoif_dagster.progress import Reporter
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import BackTranslation
@@ -26,12 +31,8 @@ ORDER BY function_id
 
 @table_asset(
     group="verification",
-    deps=["verified_functions", "augmented_instructions"],
+    deps=["verified_functions", "augmented_instructions", "round_plan"],
     fields=(
-        "seed",
-        "supervisor.client",
-        "supervisor.model",
-        "supervisor.top_p",
         "back_translation.temperature",
         "back_translation.max_tokens",
     ),
@@ -55,7 +56,7 @@ def back_translations(
             _translations(session, context.partition_key, recipe, client),
             "back_translations",
             "functions",
-            total=int(session.value("SELECT count(*) FROM verified_functions")),
+            total=session.count("SELECT count(*) FROM verified_functions"),
             log=context.log.info,
         )
         written = session.write_rows("back_translations", rows)
@@ -68,11 +69,12 @@ def _translations(
 ) -> Iterator[BackTranslation]:
     """Two replies for each function; the second is asked for only where the first can be read."""
     functions = session.rows(_FUNCTIONS)
+    seed = read_plan(session).random_seed
     while block := list(itertools.islice(functions, _BLOCK)):
         translations = {
             reply.request_id: reply
             for reply in client.complete(
-                stage.translate_request(function_id, source, recipe)
+                stage.translate_request(function_id, source, recipe, seed=seed)
                 for function_id, _, source, _ in block
             )
         }
@@ -84,7 +86,9 @@ def _translations(
         labels = {
             reply.request_id: reply
             for reply in client.complete(
-                stage.entailment_request(function_id, instruction, words[function_id], recipe)
+                stage.entailment_request(
+                    function_id, instruction, words[function_id], recipe, seed=seed
+                )
                 for function_id, _, _, instruction in block
                 if function_id in words
             )
@@ -99,47 +103,19 @@ def _translations(
             )
 
 
-@table_asset(
+faithful_functions = decision_asset(
+    "faithful_functions",
     group="verification",
     deps=["verified_functions", "back_translations"],
-    fields=("back_translation.max_contradiction",),
-    queries=["faithful_functions"],
+    about="Falls if its back-translation contradicts its instruction, or cannot be compared.",
+    parameters={"max_contradiction": "back_translation.max_contradiction"},
+    candidates="SELECT count(*) FROM verified_functions",
 )
-def faithful_functions(
-    context: dg.AssetExecutionContext,
-    recipe: dg.ResourceParam[Recipe],
-    lake: dg.ResourceParam[Lake],
-) -> Materialized:
-    """Falls if its back-translation contradicts its instruction, or cannot be compared."""
-    with lake.session(context.partition_key) as session:
-        session.scan("verified_functions")
-        session.scan("back_translations")
-        written = session.write_sql(
-            "faithful_functions",
-            sql.load("faithful_functions"),
-            {"max_contradiction": recipe.back_translation.max_contradiction},
-            candidates="SELECT count(*) FROM verified_functions",
-        )
-        return materialized(context, session, written)
 
-
-@table_asset(
+verified_instructions = decision_asset(
+    "verified_instructions",
     group="verification",
     deps=["augmented_instructions", "verified_cases", "verified_functions", "faithful_functions"],
-    queries=["verified_instructions"],
+    about="Kept with a faithful function and kept cases on both sides.",
+    candidates="SELECT count(*) FROM augmented_instructions",
 )
-def verified_instructions(
-    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
-) -> Materialized:
-    """Kept with a faithful function and kept cases on both sides."""
-    with lake.session(context.partition_key) as session:
-        session.scan("augmented_instructions")
-        for name in ("verified_cases", "verified_functions", "faithful_functions"):
-            session.scan(name)
-            session.scan(name, under=f"{name}_candidates", candidates=True)
-        written = session.write_sql(
-            "verified_instructions",
-            sql.load("verified_instructions"),
-            candidates="SELECT count(*) FROM augmented_instructions",
-        )
-        return materialized(context, session, written)

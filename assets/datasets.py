@@ -1,27 +1,17 @@
 """What trainers take: SFT rows and DPO pairs at both levels (paper, section 3.4)."""
 
-import dagster as dg
+from autoif_dagster.materialization import decision_asset
 
-from autoif_dagster import sql
-from autoif_dagster.lake import Lake
-from autoif_dagster.materialization import Materialized, materialized, table_asset
-from autoif_dagster.recipe import Recipe
+sft_dataset = decision_asset(
+    "sft_dataset",
+    group="datasets",
+    deps=["filtered_responses"],
+    about="One answer per prompt, so that easy prompts do not crowd out hard ones.",
+    candidates="SELECT count(*) FROM filtered_responses",
+)
 
-
-@table_asset(group="datasets", deps=["filtered_responses"], queries=["sft_dataset"])
-def sft_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Materialized:
-    """One answer per prompt, so that easy prompts do not crowd out hard ones."""
-    with lake.session(context.partition_key) as session:
-        session.scan("filtered_responses")
-        written = session.write_sql(
-            "sft_dataset",
-            sql.load("sft_dataset"),
-            candidates="SELECT count(*) FROM filtered_responses",
-        )
-        return materialized(context, session, written)
-
-
-@table_asset(
+dpo_pairs = decision_asset(
+    "dpo_pairs",
     group="datasets",
     deps=[
         "sft_dataset",
@@ -31,38 +21,19 @@ def sft_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake])
         "faithful_functions",
         "verified_instructions",
     ],
-    fields=("dpo", "responses.quorum", "verification.case_agreement"),
-    queries=["dpo_pairs"],
+    about="Prompt-level pairs of two responses, and a few instruction-level pairs of two cases.",
+    parameters={
+        "quorum": "responses.quorum",
+        "case_agreement": "verification.case_agreement",
+        "pairs_per_prompt": "dpo.pairs_per_prompt",
+        "rejected_min_score": "dpo.rejected_min_score",
+        "pairs_per_instruction": "dpo.pairs_per_instruction",
+        "instruction_level_share": "dpo.instruction_level_share",
+        "chosen_min_words": "dpo.chosen_min_words",
+    },
+    # Each prompt with an SFT row has its pairs, or a row that says why it has none.
+    candidates="SELECT count(*) FROM sft_dataset",
+    counted="count(DISTINCT prompt_id)",
+    figures="count(*) FILTER (level = 'prompt') AS prompt_level, "
+    "count(*) FILTER (level = 'instruction') AS instruction_level",
 )
-def dpo_pairs(
-    context: dg.AssetExecutionContext,
-    recipe: dg.ResourceParam[Recipe],
-    lake: dg.ResourceParam[Lake],
-) -> Materialized:
-    """Prompt-level pairs of two responses, and a few instruction-level pairs of two cases."""
-    with lake.session(context.partition_key) as session:
-        for name in ("sft_dataset", "filtered_responses", "case_verdicts", "verified_cases"):
-            session.scan(name)
-        for name in ("faithful_functions", "verified_instructions"):
-            session.scan(name)
-        session.scan("filtered_responses", under="filtered_responses_candidates", candidates=True)
-        written = session.write_sql(
-            "dpo_pairs",
-            sql.load("dpo_pairs"),
-            recipe.dpo.model_dump()
-            | {
-                "quorum": recipe.responses.quorum,
-                "case_agreement": recipe.verification.case_agreement,
-            },
-        )
-        session.scan("dpo_pairs")
-        levels: dict[str, int] = dict(
-            session.rows("SELECT level, count(*) FROM dpo_pairs GROUP BY level")
-        )
-        return materialized(
-            context,
-            session,
-            written,
-            prompt_level=levels.get("prompt", 0),
-            instruction_level=levels.get("instruction", 0),
-        )

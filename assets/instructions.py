@@ -22,7 +22,7 @@ _SPARE = 1.25  # lines asked for beyond what is missing, since some repeat or ca
 @table_asset(
     group="instructions",
     deps=["seed_instructions", "round_plan"],
-    fields=("augmentation", "supervisor.client", "supervisor.model", "supervisor.top_p"),
+    fields=("augmentation",),
     templates=["self_instruct"],
     asks_model=True,
 )
@@ -46,7 +46,15 @@ def augmented_instructions(
         )
         written = session.write_rows("augmented_instructions", rows)
         supervisor.publish()
-        return materialized(context, session, written, client=client)
+        missing = max(0, recipe.augmentation.target - (written.kept - _kept_seeds(session)))
+        return materialized(
+            context, session, written, client=client, figures={"missing_to_target": missing}
+        )
+
+
+def _kept_seeds(session: Session) -> int:
+    session.scan("augmented_instructions")
+    return session.count("SELECT count(*) FROM augmented_instructions WHERE origin = 'seed'")
 
 
 def _augment(
@@ -56,12 +64,12 @@ def _augment(
     settings = recipe.augmentation
     known = stage.DuplicateFilter(settings)
     session.scan("augmented_instructions", rounds=plan.past_rounds, under="past")
-    texts: dict[str, str] = {}
+    old = set()
     for instruction_id, text, round_key in session.rows(
         "SELECT instruction_id, instruction, round FROM past ORDER BY round, instruction_id"
     ):
         known.remember(text, f"{instruction_id} of {round_key}")
-        texts[instruction_id] = text
+        old.add(instruction_id)
     session.scan("seed_instructions")
     seeds = [
         SeedInstruction(*row)
@@ -69,9 +77,9 @@ def _augment(
             "SELECT instruction_id, instruction, kind, line FROM seed_instructions ORDER BY line"
         )
     ]
-    new_seeds = [seed for seed in seeds if seed.instruction_id not in texts]
-    texts |= {seed.instruction_id: seed.instruction for seed in seeds}
-    for row in stage.seed_rows(plan, new_seeds):
+    texts = {seed.instruction_id: seed.instruction for seed in seeds}
+    texts |= dict(zip(plan.example_ids, plan.examples, strict=True))
+    for row in stage.seed_rows(plan, [s for s in seeds if s.instruction_id not in old]):
         yield _decided(row, known)
 
     missing, asked = settings.target, 0

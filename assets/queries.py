@@ -25,7 +25,7 @@ def reconstructed_queries(
         session.scan("verified_instructions")
         session.scan("user_queries")
         queries: dict[str, str] = dict(session.rows("SELECT query_id, query FROM user_queries"))
-        count = int(session.value("SELECT count(*) FROM verified_instructions"))
+        count = session.count("SELECT count(*) FROM verified_instructions")
         instructions = session.rows(
             "SELECT instruction_id, instruction FROM verified_instructions ORDER BY instruction_id"
         )

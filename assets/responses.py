@@ -3,15 +3,20 @@ section 3.3)."""
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
+from assets.seeds import read_plan
 from autoif_dagster import sql
 from autoif_dagster.clients import ChatRequest
 from autoif_dagster.clients.generation_log import LoggedClient
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import Materialized, materialized, table_asset
+from autoif_dagster.materialization import (
+    Materialized,
+    decision_asset,
+    materialized,
+    table_asset,
+)
 from autoif_dagster.progress import Reporter
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import QualityScore, ResponseVerdict
@@ -30,12 +35,8 @@ ORDER BY instruction_id, prompt_id
 
 @table_asset(
     group="responses",
-    deps=["reconstructed_queries", "verified_instructions"],
+    deps=["reconstructed_queries", "verified_instructions", "round_plan"],
     fields=(
-        "seed",
-        "supervisor.client",
-        "supervisor.model",
-        "supervisor.top_p",
         "responses.per_prompt",
         "responses.temperature",
         "responses.max_tokens",
@@ -54,10 +55,11 @@ def responses(
     with lake.session(context.partition_key) as session:
         session.scan("reconstructed_queries")
         session.scan("verified_instructions")
-        count = int(session.value("SELECT count(*) FROM reconstructed_queries"))
+        count = session.count("SELECT count(*) FROM reconstructed_queries")
+        seed = read_plan(session).random_seed
         client = supervisor.for_stage(stage.ANSWER)
         requests: Iterator[ChatRequest] = (
-            stage.answer_request(prompt_id, instruction, query, recipe)
+            stage.answer_request(prompt_id, instruction, query, recipe, seed=seed)
             for prompt_id, instruction, query in session.rows(_PROMPTS)
         )
         replies = ask(
@@ -79,6 +81,7 @@ def responses(
     group="responses",
     deps=["responses", "faithful_functions"],
     fields=("sandbox.cpu_s_per_text", "sandbox.memory_mib"),
+    queries=["instruction_responses"],
 )
 def response_verdicts(
     context: dg.AssetExecutionContext,
@@ -90,40 +93,41 @@ def response_verdicts(
     with lake.session(context.partition_key) as session:
         session.scan("responses")
         session.scan("faithful_functions")
-        instructions = reporter.track(
-            session.rows(sql.load("instruction_responses"), block=64),
+        done = reporter.track(
+            _response_verdicts(session, context.partition_key, sandbox),
             "response_verdicts",
             "instructions",
-            total=int(
-                session.value(
-                    "SELECT count(DISTINCT instruction_id) FROM responses WHERE failure IS NULL"
-                )
+            total=session.count(
+                "SELECT count(DISTINCT instruction_id) FROM responses WHERE failure IS NULL"
             ),
             log=context.log.info,
         )
-        rows = _response_verdicts(instructions, context.partition_key, sandbox)
-        written = session.write_rows("response_verdicts", rows)
-        return materialized(context, session, written)
+        rows = itertools.chain.from_iterable(done)
+        return materialized(context, session, session.write_rows("response_verdicts", rows))
 
 
 def _response_verdicts(
-    instructions: Iterator[tuple[Any, ...]], round_key: str, sandbox: Sandbox
-) -> Iterator[ResponseVerdict]:
+    session: Session, round_key: str, sandbox: Sandbox
+) -> Iterator[list[ResponseVerdict]]:
+    """The verdicts of one instruction at a time; equal texts are run once and labelled each."""
+    instructions = session.rows(sql.load("instruction_responses"), block=64)
     to_run, to_label = itertools.tee(instructions)
     results = sandbox.run(
         (source, texts) for _, _, sources, texts, _ in to_run for source in sources
     )
     for _, function_ids, _, _, responses_of in to_label:
-        for function_id in function_ids:
-            for verdict, alike in zip(next(results), responses_of, strict=True):
-                for response in alike:
-                    yield ResponseVerdict(
-                        round_key,
-                        response["response_id"],
-                        response["prompt_id"],
-                        function_id,
-                        verdict.name,
-                    )
+        yield [
+            ResponseVerdict(
+                round=round_key,
+                response_id=response["response_id"],
+                prompt_id=response["prompt_id"],
+                function_id=function_id,
+                verdict=verdict.name,
+            )
+            for function_id, verdicts in zip(function_ids, results, strict=False)
+            for verdict, alike in zip(verdicts, responses_of, strict=True)
+            for response in alike
+        ]
 
 
 @table_asset(
@@ -133,12 +137,9 @@ def _response_verdicts(
         "response_verdicts",
         "reconstructed_queries",
         "verified_instructions",
+        "round_plan",
     ],
     fields=(
-        "seed",
-        "supervisor.client",
-        "supervisor.model",
-        "supervisor.top_p",
         "responses.quorum",
         "responses.min_accuracy",
         "collect.min_accuracy",
@@ -159,8 +160,14 @@ def quality_scores(
 ) -> Materialized:
     """The judge scores usefulness alone; what it says unreadably is asked once more."""
     with lake.session(context.partition_key) as session:
-        _scan_accuracies(session)
-        session.scan("verified_instructions")
+        for name in (
+            "responses",
+            "response_verdicts",
+            "reconstructed_queries",
+            "verified_instructions",
+        ):
+            session.scan(name)
+        session.define("response_accuracies", sql.load("response_accuracies"))
         client = supervisor.for_stage(stage.JUDGE)
         rows = reporter.track(
             _scores(session, context.partition_key, recipe, client),
@@ -173,12 +180,6 @@ def quality_scores(
         return materialized(context, session, written, client=client)
 
 
-def _scan_accuracies(session: Session) -> None:
-    for name in ("responses", "response_verdicts", "reconstructed_queries"):
-        session.scan(name)
-    session.define("response_accuracies", sql.load("response_accuracies"))
-
-
 def _scores(
     session: Session, round_key: str, recipe: Recipe, client: LoggedClient
 ) -> Iterator[QualityScore]:
@@ -186,6 +187,7 @@ def _scores(
         sql.load("judged_responses"),
         {"quorum": recipe.responses.quorum, "min_accuracy": recipe.collect_min_accuracy},
     )
+    seed = read_plan(session).random_seed
     while block := list(itertools.islice(judged, _BLOCK)):
         wanted = {
             response_id: (text, query, answer) for response_id, _, text, query, answer in block
@@ -194,7 +196,7 @@ def _scores(
         for attempt in range(2):
             unread = {}
             for reply in client.complete(
-                stage.judge_request(response_id, *parts, recipe, attempt=attempt)
+                stage.judge_request(response_id, *parts, recipe, seed=seed, attempt=attempt)
                 for response_id, parts in wanted.items()
             ):
                 score, detail = stage.read_score(reply)
@@ -202,40 +204,27 @@ def _scores(
                     unread[reply.request_id] = wanted[reply.request_id]
                     continue
                 yield QualityScore(
-                    round_key,
-                    reply.request_id,
-                    prompt_of[reply.request_id],
-                    score,
-                    attempt + 1,
-                    reply.generation_id,
-                    detail,
+                    round=round_key,
+                    response_id=reply.request_id,
+                    prompt_id=prompt_of[reply.request_id],
+                    score=score,
+                    attempts=attempt + 1,
+                    generation_id=reply.generation_id,
+                    detail=detail,
                 )
             wanted = unread
 
 
-@table_asset(
+filtered_responses = decision_asset(
+    "filtered_responses",
     group="responses",
     deps=["responses", "response_verdicts", "quality_scores", "reconstructed_queries"],
-    fields=("responses.quorum", "responses.min_accuracy", "quality.min_score"),
-    queries=["response_accuracies", "filtered_responses"],
+    about="Kept if the functions pass it and the judge scores it well.",
+    parameters={
+        "quorum": "responses.quorum",
+        "min_accuracy": "responses.min_accuracy",
+        "min_score": "quality.min_score",
+    },
+    views=["response_accuracies"],
+    candidates="SELECT count(*) FROM responses",
 )
-def filtered_responses(
-    context: dg.AssetExecutionContext,
-    recipe: dg.ResourceParam[Recipe],
-    lake: dg.ResourceParam[Lake],
-) -> Materialized:
-    """Kept if the functions pass it and the judge scores it well."""
-    with lake.session(context.partition_key) as session:
-        _scan_accuracies(session)
-        session.scan("quality_scores")
-        written = session.write_sql(
-            "filtered_responses",
-            sql.load("filtered_responses"),
-            {
-                "quorum": recipe.responses.quorum,
-                "min_accuracy": recipe.responses.min_accuracy,
-                "min_score": recipe.quality.min_score,
-            },
-            candidates="SELECT count(*) FROM responses",
-        )
-        return materialized(context, session, written)

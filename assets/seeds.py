@@ -7,7 +7,6 @@ from autoif_dagster.lake import Lake, Session
 from autoif_dagster.materialization import Materialized, materialized, table_asset
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import RoundPlan
-from autoif_dagster.resources import Supervisor
 from autoif_dagster.stages.seeds import read_queries, read_seeds
 
 _MOST_EXAMPLES = 1_000
@@ -24,7 +23,9 @@ def seed_instructions(
         seeds = read_seeds(recipe.seeds.path)
         written = session.write_rows("seed_instructions", seeds)
         kinds = len({seed.kind for seed in seeds})
-        return materialized(context, session, written, kinds=kinds, source=str(recipe.seeds.path))
+        return materialized(
+            context, session, written, figures={"kinds": kinds, "source": str(recipe.seeds.path)}
+        )
 
 
 @table_asset(group="inputs", fields=("queries.field", "queries.min_chars", "queries.max_chars"))
@@ -36,40 +37,43 @@ def user_queries(
     """What users really asked; rows that cannot be used are kept out with a reason."""
     with lake.session() as session:
         written = session.write_rows("user_queries", read_queries(recipe.queries))
-        return materialized(context, session, written, source=str(recipe.queries.path))
+        return materialized(context, session, written, figures={"source": str(recipe.queries.path)})
 
 
-@table_asset(group="inputs", fields=("seed",))
+@table_asset(group="inputs")
 def round_plan(
     context: dg.AssetExecutionContext,
     recipe: dg.ResourceParam[Recipe],
     lake: dg.ResourceParam[Lake],
-    supervisor: dg.ResourceParam[Supervisor],
 ) -> Materialized:
     """Read from the lake, not from the graph, since a round that depended on earlier rounds of its
-    own tables would be a cycle. Frozen when first made: materializing it again changes nothing, so
-    an old round stays what it was."""
+    own tables would be a cycle. Frozen when first made, the recipe's seed included: materializing
+    it again changes nothing, so an old round keeps its draws and its examples. (Whether a candidate
+    repeats an earlier round is judged by the earlier rounds' tables as they stand.)"""
     with lake.session(context.partition_key) as session:
         if lake.path("round_plan", context.partition_key).exists():
             plan = read_plan(session)
         else:
-            plan = _plan(session, context.partition_key, recipe, supervisor.fingerprint)
+            plan = _plan(session, context.partition_key, recipe)
         written = session.write_rows("round_plan", [plan])
-        return materialized(context, session, written, past_rounds=len(plan.past_rounds))
+        return materialized(
+            context, session, written, figures={"past_rounds": len(plan.past_rounds)}
+        )
 
 
-def _plan(session: Session, round_key: str, recipe: Recipe, supervisor: str) -> RoundPlan:
+def _plan(session: Session, round_key: str, recipe: Recipe) -> RoundPlan:
     past = [key for key in session.lake.complete_rounds() if key < round_key]
     session.scan("verified_instructions", rounds=past, under="past_verified")
-    verified = [i for (i,) in session.rows("SELECT DISTINCT instruction_id FROM past_verified")]
+    verified: dict[str, str] = dict(
+        session.rows("SELECT DISTINCT instruction_id, instruction FROM past_verified")
+    )
     seed = ids.stable_seed(recipe.seed, "round", round_key)
-    draw = ids.rng(seed, "examples")
-    examples = draw.sample(sorted(verified), min(_MOST_EXAMPLES, len(verified)))
-    return RoundPlan(round_key, seed, past, sorted(examples), supervisor)
+    drawn = ids.rng(seed, "examples").sample(sorted(verified), min(_MOST_EXAMPLES, len(verified)))
+    return RoundPlan(round_key, seed, past, drawn, [verified[i] for i in drawn])
 
 
 def read_plan(session: Session) -> RoundPlan:
     """The plan of the session's round."""
     session.scan("round_plan")
-    columns = "round, random_seed, past_rounds, example_ids, supervisor"
+    columns = "round, random_seed, past_rounds, example_ids, examples"
     return RoundPlan(*next(session.rows(f"SELECT {columns} FROM round_plan")))

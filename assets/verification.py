@@ -2,14 +2,19 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
+from assets.seeds import read_plan
 from autoif_dagster import sql
 from autoif_dagster.clients import ChatRequest
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import Materialized, materialized, table_asset
+from autoif_dagster.materialization import (
+    Materialized,
+    decision_asset,
+    materialized,
+    table_asset,
+)
 from autoif_dagster.progress import Reporter
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import CaseVerdict
@@ -22,12 +27,8 @@ _BLOCK = 64  # instructions whose two runs are compared at a time
 
 @table_asset(
     group="verification",
-    deps=["augmented_instructions"],
+    deps=["augmented_instructions", "round_plan"],
     fields=(
-        "seed",
-        "supervisor.client",
-        "supervisor.model",
-        "supervisor.top_p",
         "verification.functions",
         "verification.case_replies",
         "verification.cases_per_reply",
@@ -49,11 +50,11 @@ def verifier_candidates(
     with lake.session(context.partition_key) as session:
         session.scan("augmented_instructions")
         settings = recipe.verification
-        count = int(session.value("SELECT count(*) FROM augmented_instructions"))
+        count = session.count("SELECT count(*) FROM augmented_instructions")
         client = supervisor.for_stage("verifier_candidates")
         replies = ask(
             client,
-            _requests(session, recipe),
+            _requests(session, recipe, read_plan(session).random_seed),
             reporter,
             context,
             total=count * (settings.functions + settings.case_replies),
@@ -64,17 +65,18 @@ def verifier_candidates(
         return materialized(context, session, written, client=client)
 
 
-def _requests(session: Session, recipe: Recipe) -> Iterator[ChatRequest]:
+def _requests(session: Session, recipe: Recipe, seed: int) -> Iterator[ChatRequest]:
     for instruction_id, instruction in session.rows(
         "SELECT instruction_id, instruction FROM augmented_instructions ORDER BY instruction_id"
     ):
-        yield from stage.requests(instruction_id, instruction, recipe)
+        yield from stage.requests(instruction_id, instruction, recipe, seed=seed)
 
 
 @table_asset(
     group="verification",
     deps=["verifier_candidates"],
     fields=("sandbox.cpu_s_per_text", "sandbox.memory_mib"),
+    queries=["instruction_verifiers"],
 )
 def case_verdicts(
     context: dg.AssetExecutionContext,
@@ -86,109 +88,69 @@ def case_verdicts(
     random seed and clock, and shows which functions depend on them."""
     with lake.session(context.partition_key) as session:
         session.scan("verifier_candidates")
-        instructions = session.rows(sql.load("instruction_verifiers"))
-        count = int(
-            session.value(
-                "SELECT count(DISTINCT instruction_id) FROM verifier_candidates "
-                "WHERE failure IS NULL"
-            )
+        count = session.count(
+            "SELECT count(DISTINCT instruction_id) FROM verifier_candidates WHERE failure IS NULL"
         )
-        tracked = reporter.track(
-            instructions, "case_verdicts", "instructions", total=count, log=context.log.info
+        done = reporter.track(
+            _case_verdicts(session, context.partition_key, sandbox),
+            "case_verdicts",
+            "instructions",
+            total=count,
+            log=context.log.info,
         )
-        rows = _case_verdicts(tracked, context.partition_key, sandbox)
-        written = session.write_rows("case_verdicts", rows)
-        return materialized(context, session, written)
+        rows = itertools.chain.from_iterable(done)
+        return materialized(context, session, session.write_rows("case_verdicts", rows))
 
 
 def _case_verdicts(
-    instructions: Iterator[tuple[Any, ...]], round_key: str, sandbox: Sandbox
-) -> Iterator[CaseVerdict]:
+    session: Session, round_key: str, sandbox: Sandbox
+) -> Iterator[list[CaseVerdict]]:
+    """The verdicts of one instruction at a time."""
+    instructions = session.rows(sql.load("instruction_verifiers"), block=_BLOCK)
     while block := list(itertools.islice(instructions, _BLOCK)):
         programs = [(source, inputs) for _, _, sources, _, inputs in block for source in sources]
-        first = sandbox.run_detailed(programs)
-        second = sandbox.run(programs, seed=1)
+        # One after the other: two open runs would lease two sets of workers.
+        first = iter(list(sandbox.run_detailed(programs)))
+        second = iter(list(sandbox.run(programs, seed=1)))
         for instruction_id, function_ids, _, case_ids, _ in block:
-            for function_id in function_ids:
-                result, again = next(first), next(second)
-                for case_id, verdict, repeated in zip(
-                    case_ids, result.verdicts, again, strict=True
-                ):
-                    yield CaseVerdict(
-                        round_key,
-                        instruction_id,
-                        function_id,
-                        case_id,
-                        verdict.name,
-                        repeated.name,
-                        result.detail,
-                    )
+            yield [
+                CaseVerdict(
+                    round=round_key,
+                    instruction_id=instruction_id,
+                    function_id=function_id,
+                    case_id=case_id,
+                    verdict=verdict.name,
+                    second_verdict=repeated.name,
+                    detail=result.detail,
+                )
+                for function_id, result, again in zip(function_ids, first, second, strict=False)
+                for case_id, verdict, repeated in zip(case_ids, result.verdicts, again, strict=True)
+            ]
 
 
-@table_asset(
+verified_cases = decision_asset(
+    "verified_cases",
     group="verification",
     deps=["verifier_candidates", "case_verdicts"],
-    fields=(
-        "verification.min_cases",
-        "verification.min_functions",
-        "verification.case_agreement",
-    ),
-    queries=["verified_cases"],
+    about="Kept if more than half of the compiled functions agree with it.",
+    parameters={
+        "min_cases": "verification.min_cases",
+        "min_functions": "verification.min_functions",
+        "case_agreement": "verification.case_agreement",
+    },
+    candidates="SELECT count(*) FROM verifier_candidates WHERE kind = 'case'",
 )
-def verified_cases(
-    context: dg.AssetExecutionContext,
-    recipe: dg.ResourceParam[Recipe],
-    lake: dg.ResourceParam[Lake],
-) -> Materialized:
-    """Kept if more than half of the compiled functions agree with it."""
-    settings = recipe.verification
-    with lake.session(context.partition_key) as session:
-        session.scan("verifier_candidates")
-        session.scan("case_verdicts")
-        written = session.write_sql(
-            "verified_cases",
-            sql.load("verified_cases"),
-            {
-                "min_cases": settings.min_cases,
-                "min_functions": settings.min_functions,
-                "case_agreement": settings.case_agreement,
-            },
-            candidates="SELECT count(*) FROM verifier_candidates WHERE kind = 'case'",
-        )
-        return materialized(context, session, written)
 
-
-@table_asset(
+verified_functions = decision_asset(
+    "verified_functions",
     group="verification",
     deps=["verifier_candidates", "case_verdicts", "verified_cases"],
-    fields=(
-        "verification.min_cases",
-        "verification.min_functions",
-        "verification.function_accuracy",
-        "verification.side_accuracy",
-    ),
-    queries=["verified_functions"],
+    about="Kept if it is right on the kept cases of its instruction, on either side of them.",
+    parameters={
+        "min_cases": "verification.min_cases",
+        "min_functions": "verification.min_functions",
+        "function_accuracy": "verification.function_accuracy",
+        "side_accuracy": "verification.side_accuracy",
+    },
+    candidates="SELECT count(*) FROM verifier_candidates WHERE kind = 'function'",
 )
-def verified_functions(
-    context: dg.AssetExecutionContext,
-    recipe: dg.ResourceParam[Recipe],
-    lake: dg.ResourceParam[Lake],
-) -> Materialized:
-    """Kept if it is right on the kept cases of its instruction, on either side of them."""
-    settings = recipe.verification
-    with lake.session(context.partition_key) as session:
-        session.scan("verifier_candidates")
-        session.scan("case_verdicts")
-        session.scan("verified_cases", under="verified_cases_candidates", candidates=True)
-        written = session.write_sql(
-            "verified_functions",
-            sql.load("verified_functions"),
-            {
-                "min_cases": settings.min_cases,
-                "min_functions": settings.min_functions,
-                "function_accuracy": settings.function_accuracy,
-                "side_accuracy": settings.side_accuracy,
-            },
-            candidates="SELECT count(*) FROM verifier_candidates WHERE kind = 'function'",
-        )
-        return materialized(context, session, written)

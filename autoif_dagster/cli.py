@@ -1,6 +1,6 @@
 """The `autoif` command. Exit codes: 0 done, 1 the work failed, 2 the call was wrong.
 
-Only `verify` writes data to standard output; progress and errors go to standard error.
+What a command answers goes to standard output; progress and errors go to standard error.
 """
 
 import argparse
@@ -92,24 +92,16 @@ def _verify(call: argparse.Namespace) -> int:
     return DONE
 
 
-def _lines(name: str) -> Iterator[str]:
+def _lines(name: str) -> Iterator[bytes]:
     """The lines of a file or of standard input, read as they are needed."""
     try:
         if name == "-":
-            yield from _decoded(sys.stdin.buffer)
+            yield from sys.stdin.buffer
         else:
             with Path(name).open("rb") as file:
-                yield from _decoded(file)
+                yield from file
     except OSError as error:
         raise CallError(f"{name}: cannot be read: {error.strerror or error}") from error
-
-
-def _decoded(file: Iterator[bytes]) -> Iterator[str]:
-    for line, raw in enumerate(file, 1):
-        try:
-            yield raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise CallError(f"line {line}: is not UTF-8 ({error.reason})") from error
 
 
 if __name__ == "__main__":

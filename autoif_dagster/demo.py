@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from autoif_dagster.errors import AutoIFError, CallError
-from autoif_dagster.home import home_path, open_home
+from autoif_dagster.home import Home, home_path, open_home
 from autoif_dagster.instance import prepare_instance
 from autoif_dagster.lake import Lake
 from autoif_dagster.partitions import is_round, rounds
@@ -42,7 +42,11 @@ def run_round(round_key: str) -> None:
         instance.add_dynamic_partitions(str(rounds.name), [round_key])
         job = defs.resolve_job_def(synthesize.name)
         job.execute_in_process(instance=instance, partition_key=round_key, run_config=_QUIET)
-    _say("\n" + funnel(Lake(home), round_key) + "\n\n" + _ending(recipe))
+    _say("\n" + funnel(_lake(home, recipe), round_key) + "\n\n" + _ending(recipe))
+
+
+def _lake(home: Home, recipe: Recipe) -> Lake:
+    return Lake(home, memory_mib=recipe.engine.memory_mib, threads=recipe.engine.threads)
 
 
 @contextmanager
@@ -52,10 +56,12 @@ def _plain_errors() -> Iterator[None]:
         yield
     except dg.DagsterError as error:
         inner: BaseException | None = error
-        while inner is not None and not isinstance(inner, AutoIFError):
+        while inner is not None and not isinstance(inner, (AutoIFError, SandboxError)):
             inner = inner.__cause__ or getattr(inner, "user_exception", None)
         if inner is None:
             raise
+        if isinstance(inner, SandboxError):
+            raise AutoIFError(str(inner)) from error
         raise inner from error
     except SandboxError as error:
         raise AutoIFError(str(error)) from error
@@ -105,7 +111,7 @@ def _ending(recipe: Recipe) -> str:
         f"The data:      {root / 'autoif.duckdb'}  (views sft_dataset, dpo_pairs, rejections, …)",
         "The UI:        make ui  (lineage, previews, checks of every table above)",
         "A real model:  AUTOIF_HOME=./real AUTOIF_RECIPE=default AUTOIF__SUPERVISOR__MODEL=… "
-        "AUTOIF__SUPERVISOR__BASE_URL=… autoif demo",
+        "AUTOIF__SUPERVISOR__BASE_URL=… make demo",
     ]
     if recipe.simulated:
         lines.insert(

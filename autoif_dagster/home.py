@@ -99,14 +99,19 @@ def open_home(root: Path, lineage: Lineage) -> Home:
             _check_lineage(home)
             _settle(home)
     except OSError as error:
-        raise HomeError(
-            f"AUTOIF_HOME {root} cannot be used: {error.strerror or error}; "
-            "set AUTOIF_HOME to a folder you can write to, with room on its disk"
-        ) from error
+        raise unusable(root, error) from error
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise HomeError(f"AUTOIF_HOME {root}: its views cannot be written: {reason}") from error
     return home
+
+
+def unusable(folder: Path, error: OSError) -> HomeError:
+    """What to tell where a home's folder cannot be written."""
+    return HomeError(
+        f"AUTOIF_HOME {folder} cannot be used: {error.strerror or error}; "
+        "set AUTOIF_HOME to a folder you can write to, with room on its disk"
+    )
 
 
 def _check_lineage(home: Home) -> None:

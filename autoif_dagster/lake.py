@@ -48,12 +48,14 @@ Parameters = Mapping[str, object]
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a write published. `content_hash` depends on the set of rows alone, not on their order,
-    the engine's version or the time; `reasons` counts a decision's fallen rows by reason."""
+    the engine's version or the time; `expected` is the number of candidates counted upstream, where
+    they were; `reasons` counts a decision's fallen rows by reason."""
 
     table: Table
     path: Path
     rows: int
     kept: int
+    expected: int | None
     reasons: dict[str, int]
     content_hash: str
     changed: bool
@@ -155,10 +157,9 @@ class Session:
                 columns = [column.to_pylist() for column in batch.columns]
                 yield from zip(*columns, strict=True)
 
-    def value(self, sql: str, parameters: Parameters | None = None) -> Any:
-        """The single value of a query with one row and one column."""
-        row = self.con.execute(sql, parameters or {}).fetchone()
-        return row[0] if row else None
+    def count(self, sql: str) -> int:
+        """The single number that a query gives."""
+        return int(self.con.execute(sql).fetchall()[0][0])
 
     def write_sql(
         self,
@@ -167,12 +168,14 @@ class Session:
         parameters: Parameters | None = None,
         *,
         candidates: str | None = None,
+        counted: str = "count(*)",
     ) -> Written:
-        """Publish the rows of a query as this round's table, ordered by the table's key.
+        """Publish the rows of a query as this round's table, in no particular order.
 
         Args:
-            candidates: a query that counts what the decision decides on; the table must have
-                exactly as many rows, or something vanished.
+            candidates: a query that counts what the decision decides on.
+            counted: what must be as many in the table, or something vanished: its rows, unless
+                one candidate may give several.
 
         Raises:
             LakeError: an invariant is broken, or the disk does not take it; nothing was replaced.
@@ -180,15 +183,15 @@ class Session:
         table = TABLES[name]
         new = self._scratch / f"{name}.parquet"
         columns = ", ".join(f'"{c.name}"::{c.type} AS "{c.name}"' for c in table.columns)
-        order = ", ".join(table.key)
         self.con.execute(
-            # On lines of its own: the query may end in a comment.
-            f"COPY (SELECT {columns} FROM (\n{sql.strip().rstrip(';')}\n) ORDER BY {order}) "
+            # On lines of its own: the query may end in a comment. Unordered: sorting wide rows runs
+            # out of memory where everything else streams, and the content hash needs no order.
+            f"COPY (SELECT {columns} FROM (\n{sql.strip().rstrip(';')}\n)) "
             f"TO '{_quoted(new)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})",
             parameters or {},
         )
-        expected = int(self.value(candidates)) if candidates else None
-        return self._publish(table, new, expected)
+        expected = self.count(candidates) if candidates else None
+        return self._publish(table, new, expected, counted)
 
     def write_rows(
         self, name: str, rows: Iterable[object], *, candidates: int | None = None
@@ -209,9 +212,7 @@ class Session:
     def _source(self, name: str, rounds: Sequence[str] | None, *, candidates: bool = False) -> str:
         table = TABLES[name]
         keys = rounds if rounds is not None else [self.round_key]
-        paths = [self.lake.path(name, key) for key in keys] if table.per_round else []
-        if not table.per_round:
-            paths = [self.lake.path(name, None)]
+        paths = [self.lake.path(name, key) for key in (keys if table.per_round else [None])]
         files = []
         for path in [*paths, self.lake.home.lake / name / "schema.parquet"]:
             try:
@@ -245,8 +246,10 @@ class Session:
             self._pinned[path] = link
         return self._pinned[path]
 
-    def _publish(self, table: Table, new: Path, expected: int | None) -> Written:
-        summary = self._check(table, new, expected)
+    def _publish(
+        self, table: Table, new: Path, expected: int | None, counted: str = "count(*)"
+    ) -> Written:
+        summary = self._check(table, new, expected, counted)
         content_hash = self._content_hash(new)
         path = self.lake.path(table.name, self.round_key)
         changed = content_hash != self._published_hash(path)
@@ -258,9 +261,11 @@ class Session:
         rows = sum(summary.values())
         kept = summary.pop(None, 0)
         reasons = {str(reason): count for reason, count in summary.items()}
-        return Written(table, path, rows, kept, reasons, content_hash, changed)
+        return Written(table, path, rows, kept, expected, reasons, content_hash, changed)
 
-    def _check(self, table: Table, new: Path, expected: int | None) -> dict[str | None, int]:
+    def _check(
+        self, table: Table, new: Path, expected: int | None, counted: str
+    ) -> dict[str | None, int]:
         """Assert the invariants on the file that is about to be published; count by reason."""
         source = f"read_parquet('{_quoted(new)}', hive_partitioning = false)"
         kept = " WHERE reason IS NULL" if table.is_decision else ""
@@ -280,12 +285,11 @@ class Session:
                 f"SELECT {table.key[0]} FROM {source} WHERE {missing}",
             )
         for column, parent in table.references:
-            target = "query_id" if column == "query_id" else column
             self._none(
                 table,
                 f"{column} that is not in {parent}",
                 f"SELECT {column} FROM {source} WHERE {column} IS NOT NULL AND {column} NOT IN "
-                f"(SELECT {target} FROM {self._source(parent, None)} WHERE {target} IS NOT NULL)",
+                f"(SELECT {column} FROM {self._source(parent, None)} WHERE {column} IS NOT NULL)",
             )
         by = "reason" if table.is_decision else "NULL"
         counts: dict[str | None, int] = dict(
@@ -293,10 +297,10 @@ class Session:
                 f"SELECT {by}, count(*) FROM {source} GROUP BY ALL ORDER BY ALL"
             ).fetchall()
         )
-        total = sum(counts.values())
-        if expected is not None and total != expected:
+        found = self.count(f"SELECT {counted} FROM {source}")
+        if expected is not None and found != expected:
             raise LakeError(
-                f"{table.name}: {total} rows for {expected} candidates; the table was not published"
+                f"{table.name}: {found} rows for {expected} candidates; the table was not published"
             )
         return counts
 

@@ -6,7 +6,8 @@ it runs and the recipe fields it uses. Changing one of them makes the UI mark ex
 that depend on it; changing anything else marks none.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -14,13 +15,14 @@ import dagster as dg
 from autoif_dagster import prompts, sql
 from autoif_dagster.clients.generation_log import LoggedClient
 from autoif_dagster.ids import digest
-from autoif_dagster.lake import Session, Written
+from autoif_dagster.lake import Lake, Session, Written
 from autoif_dagster.partitions import rounds
-from autoif_dagster.recipe import load_recipe, values_at
+from autoif_dagster.recipe import Recipe, load_recipe, value_at, values_at
 from autoif_dagster.records import TABLES, Table
 from autoif_dagster.stages import clip
 
 MODEL_POOL = "supervisor"  # steps that need the model; one run at a time holds it
+_MODEL_FIELDS = ("supervisor.client", "supervisor.model", "supervisor.top_p", "simulator")
 HAS_ROWS = "has_rows"
 ACCOUNTED_FOR = "accounted_for"
 
@@ -41,7 +43,7 @@ def table_asset(
     *,
     group: str,
     deps: Sequence[str] = (),
-    fields: tuple[str, ...] = (),
+    fields: Sequence[str] = (),
     templates: Sequence[str] = (),
     queries: Sequence[str] = (),
     asks_model: bool = False,
@@ -58,26 +60,98 @@ def table_asset(
     """
 
     def decorate(function: AssetFunction) -> dg.AssetsDefinition:
-        table = TABLES[function.__name__]
-        # Dagster shows three kinds at most: what the table is, what makes it, what it is at rest.
-        maker = "ai" if asks_model else "duckdb" if queries else "python"
-        return dg.asset(
-            name=table.name,
-            deps=list(deps),
-            group_name=group,
-            kinds={table.kind, maker, "parquet"},
-            description=_description(table, function),
-            code_version=code_version(fields, templates, queries),
-            partitions_def=rounds if table.per_round else None,
-            pool=MODEL_POOL if asks_model else None,
-            metadata={"dagster/column_schema": column_schema(table)},
-            check_specs=[
-                dg.AssetCheckSpec(name, asset=table.name, description=text)
-                for name, text in _checks(table)
-            ],
-        )(function)
+        maker = "ai" if asks_model else "python"
+        of_model = _MODEL_FIELDS if asks_model else ()
+        version = code_version((*fields, *of_model), templates, queries)
+        return _asset(function, function.__name__, group, deps, maker, version, asks_model)
 
     return decorate
+
+
+def decision_asset(
+    name: str,
+    *,
+    group: str,
+    deps: Sequence[str],
+    about: str,
+    parameters: Mapping[str, str] | None = None,
+    views: Sequence[str] = (),
+    candidates: str,
+    counted: str = "count(*)",
+    figures: str | None = None,
+) -> dg.AssetsDefinition:
+    """The asset of a decision: the SQL file of its name over the tables it depends on.
+
+    Args:
+        deps: tables it reads; of a decision, its query also finds `<table>_candidates`.
+        about: the description, after the grain.
+        parameters: recipe field of each named parameter of the query.
+        views: SQL files it reads under their names.
+        candidates, counted: see `Session.write_sql`.
+        figures: aggregates over the kept rows, shown as metadata under their names.
+    """
+    parameters = parameters or {}
+
+    def decide(
+        context: dg.AssetExecutionContext,
+        recipe: dg.ResourceParam[Recipe],
+        lake: dg.ResourceParam[Lake],
+    ) -> Materialized:
+        with lake.session(context.partition_key) as session:
+            for dep in deps:
+                session.scan(dep)
+                if TABLES[dep].is_decision:
+                    session.scan(dep, under=f"{dep}_candidates", candidates=True)
+            for view in views:
+                session.define(view, sql.load(view))
+            written = session.write_sql(
+                name,
+                sql.load(name),
+                {key: value_at(recipe, field) for key, field in parameters.items()},
+                candidates=candidates,
+                counted=counted,
+            )
+            return materialized(context, session, written, figures=_figures(session, name, figures))
+
+    decide.__doc__ = about
+    version = code_version(tuple(parameters.values()), (), (name, *views))
+    return _asset(decide, name, group, deps, "duckdb", version, asks_model=False)
+
+
+def _figures(session: Session, name: str, figures: str | None) -> dict[str, float | str]:
+    if figures is None:
+        return {}
+    session.scan(name)
+    relation = session.con.sql(f"SELECT {figures} FROM {name}")
+    return dict(zip(relation.columns, relation.fetchall()[0], strict=True))
+
+
+def _asset(
+    function: AssetFunction,
+    name: str,
+    group: str,
+    deps: Sequence[str],
+    maker: str,
+    version: str,
+    asks_model: bool,
+) -> dg.AssetsDefinition:
+    table = TABLES[name]
+    return dg.asset(
+        name=name,
+        deps=list(deps),
+        group_name=group,
+        # Dagster shows three kinds: what the table is, what makes it, what it is at rest.
+        kinds={table.kind, maker, "parquet"},
+        description=_description(table, function),
+        code_version=version,
+        partitions_def=rounds if table.per_round else None,
+        pool=MODEL_POOL if asks_model else None,
+        metadata={"dagster/column_schema": column_schema(table)},
+        check_specs=[
+            dg.AssetCheckSpec(check, asset=name, description=text)
+            for check, text in _checks(table).items()
+        ],
+    )(function)
 
 
 def _description(table: Table, function: AssetFunction) -> str:
@@ -85,17 +159,26 @@ def _description(table: Table, function: AssetFunction) -> str:
     return f"{table.grain} {more}".strip()
 
 
-def _checks(table: Table) -> list[tuple[str, str]]:
-    what = "kept row" if table.is_decision else "row"
-    checks = [(HAS_ROWS, f"The table has at least one {what}.")]
-    if table.is_decision:
-        checks.append((ACCOUNTED_FOR, "Kept and rejected rows add up to the candidates."))
-    return checks
+def _checks(table: Table) -> dict[str, str]:
+    if not table.is_decision:
+        return {HAS_ROWS: "The table has at least one row."}
+    return {
+        HAS_ROWS: "The table has at least one kept row.",
+        ACCOUNTED_FOR: "Kept and rejected rows add up to the candidates counted upstream.",
+    }
 
 
-def code_version(fields: tuple[str, ...], templates: Sequence[str], queries: Sequence[str]) -> str:
-    """A hash of everything but code that shapes an asset's rows."""
-    values = values_at(load_recipe(), fields)
+@functools.cache
+def _recipe() -> Recipe:
+    """The recipe that the definitions are loaded with."""
+    return load_recipe()
+
+
+def code_version(
+    fields: Sequence[str], templates: Sequence[str] = (), queries: Sequence[str] = ()
+) -> str:
+    """A hash of the recipe fields, prompt templates and SQL that shape an asset's rows."""
+    values = values_at(_recipe(), fields)
     return digest(
         *(f"{name}={value!r}" for name, value in sorted(values.items())),
         *(prompts.load(kind).content_hash for kind in templates),
@@ -126,7 +209,7 @@ def materialized(
     written: Written,
     *,
     client: LoggedClient | None = None,
-    **figures: float | str,
+    figures: Mapping[str, float | str] | None = None,
 ) -> Materialized:
     """What an asset returns: one funnel line in the log, the same figures as metadata, checks.
 
@@ -137,7 +220,7 @@ def materialized(
     table = written.table
     numbers: dict[str, Any] = {
         "dagster/partition_row_count" if table.per_round else "dagster/row_count": written.rows,
-        **figures,
+        **(figures or {}),
     }
     if table.is_decision:
         numbers |= {
@@ -192,12 +275,13 @@ def _check_results(written: Written) -> list[dg.AssetCheckResult]:
     ]
     if table.is_decision:
         rejected = sum(written.reasons.values())
+        expected = written.rows if written.expected is None else written.expected
         results.append(
             dg.AssetCheckResult(
                 check_name=ACCOUNTED_FOR,
                 asset_key=table.name,
                 passed=written.kept + rejected == written.rows,
-                metadata={"candidates": written.rows, "kept": written.kept, "rejected": rejected},
+                metadata={"candidates": expected, "kept": written.kept, "rejected": rejected},
             )
         )
     return results

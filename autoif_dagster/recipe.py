@@ -14,9 +14,9 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -242,7 +242,7 @@ class Sandbox(_Section):
         0, "worker processes; 0 means one per usable core", unit="processes", ge=0, le=1_024
     )
     cpu_s_per_text: float = _field(
-        1.0, "CPU time one function may spend on one text", unit="seconds", gt=0, le=600
+        1.0, "CPU time one function may spend on one text", unit="seconds", ge=0.05, le=600
     )
     memory_mib: int = _field(
         512, "address space of one function's process", unit="MiB", ge=64, le=65_536
@@ -552,22 +552,22 @@ def _toml_value(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-Section = Annotated[str, "name of a section of the recipe, or of one field as section.field"]
+def value_at(recipe: Recipe, field: str) -> object:
+    """The value of `section.field`, or a whole section."""
+    value: object = recipe
+    for part in field.split("."):
+        value = getattr(value, part)
+    return value
 
 
-def values_at(recipe: Recipe, sections: tuple[Section, ...]) -> dict[str, object]:
-    """The values under the given section or field names (no paths): what a stage depends on."""
+def values_at(recipe: Recipe, names: Sequence[str]) -> dict[str, object]:
+    """The values of fields and sections by their full names: what a stage depends on. Paths are
+    left out, since it is what a file holds that shapes a table, not where it lies."""
     found: dict[str, object] = {}
-    for name in sections:
-        value: object = recipe
-        for part in name.split("."):
-            value = getattr(value, part)
+    for name in names:
+        value = value_at(recipe, name)
         if isinstance(value, BaseModel):
-            found |= {
-                f"{name}.{key}": item
-                for key, item in value.model_dump().items()
-                if not isinstance(item, Path)
-            }
+            found |= values_at(recipe, [f"{name}.{key}" for key in type(value).model_fields])
         elif not isinstance(value, Path):
             found[name] = value
     return found

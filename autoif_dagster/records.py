@@ -49,12 +49,12 @@ class RoundPlan:
     """One row per round: what the round may know of its past, frozen when it is first planned."""
 
     round: Round
-    random_seed: Annotated[int, "root of the round's draws"]
+    random_seed: Annotated[int, "root of the round's draws and of its samples' seeds"]
     past_rounds: Annotated[
         list[str], "complete rounds whose instructions this round must not repeat"
     ]
     example_ids: Annotated[list[str], "verified instructions of the past that serve as examples"]
-    supervisor: Annotated[str, "fingerprint of the model the round was planned with"]
+    examples: Annotated[list[str], "their words, in the same order"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,6 @@ class Supervisor:
         self._log = log
         self._lake = lake
 
-    @property
-    def fingerprint(self) -> str:
-        return self._client.fingerprint
-
     def for_stage(self, stage: str) -> LoggedClient:
         """A client that logs under this stage's name and counts what it asks and reuses."""
         return LoggedClient(self._client, self._log, stage)

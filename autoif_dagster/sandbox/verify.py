@@ -15,7 +15,7 @@ class VerifyInputError(Exception):
     """A row that cannot be read; names the line (from 1) and the field."""
 
 
-def _row(line: str, number: int) -> tuple[str, list[str]]:
+def _row(line: str | bytes, number: int) -> tuple[str, list[str]]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -52,7 +52,7 @@ def _kind(value: object) -> str:
 class _Rows:
     """The rows before the first malformed one, whose error waits until they are answered."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str | bytes]) -> None:
         self._lines = lines
         self.error: VerifyInputError | None = None
 
@@ -68,7 +68,7 @@ class _Rows:
             yield row
 
 
-def verify(lines: Iterable[str], out: TextIO, sandbox: Sandbox) -> int:
+def verify(lines: Iterable[str | bytes], out: TextIO, sandbox: Sandbox) -> int:
     """Answers every row of ``lines`` on ``out``; returns their number.
 
     Raises:

@@ -4,12 +4,13 @@
 --     pairs closest in length (so that length teaches nothing), then with the best judged rejected.
 --     A prompt without a rejected response is a candidate that fell.
 --   instruction: two kept cases of one instruction, the instruction alone as the prompt (paper,
---     section 3.4). Cases are short and artificial, hence the floor on words and the cap on share.
+--     section 3.4): of all combinations the $pairs_per_instruction closest in length are candidates.
+--     Cases are short and artificial, hence the floor on words and the cap on share.
 WITH rejectable AS (
     SELECT *
     FROM filtered_responses_candidates
     WHERE
-        reason IN ('low_accuracy', 'low_score', 'unreadable_score')
+        reason <> 'duplicate_response'
         AND passed = 0
         AND votes >= 1
         AND votes / functions >= $quorum
@@ -68,7 +69,8 @@ case_shares AS (
         cases.case_id,
         cases.case_input,
         cases.case_expected,
-        avg((verdicts.verdict = 'TRUE')::INT) AS share_true
+        avg((verdicts.verdict = 'TRUE')::INT) AS share_true,
+        bool_or(verdicts.verdict = 'FALSE') AS refused
     FROM verified_cases AS cases
     JOIN case_verdicts AS verdicts USING (case_id)
     JOIN faithful_functions AS functions USING (function_id)
@@ -102,7 +104,8 @@ instruction_combinations AS (
     JOIN verified_instructions AS instructions USING (instruction_id)
     WHERE
         chosen.case_expected AND chosen.share_true > $case_agreement
-        AND NOT rejected.case_expected AND rejected.share_true = 0
+        AND NOT rejected.case_expected AND rejected.share_true = 0 AND rejected.refused
+    QUALIFY nth <= $pairs_per_instruction
 ),
 
 -- The cap on share counts against all kept pairs: s / (1 − s) instruction-level ones for each
@@ -111,7 +114,7 @@ capped AS (
     SELECT
         *,
         row_number() OVER (
-            PARTITION BY short OR nth > $pairs_per_instruction
+            PARTITION BY short
             ORDER BY nth, sha256(chosen_id || rejected_id)
         ) AS nth_of_all,
         floor(
@@ -138,12 +141,10 @@ pairs AS (
         * EXCLUDE (short, nth_of_all, most),
         CASE
             WHEN short THEN 'short_chosen'
-            WHEN nth > $pairs_per_instruction THEN 'enough_pairs_of_instruction'
             WHEN nth_of_all > most THEN 'enough_instruction_level_pairs'
         END AS reason,
         CASE reason
             WHEN 'short_chosen' THEN format('chosen has under {} words', $chosen_min_words)
-            WHEN 'enough_pairs_of_instruction' THEN format('pair {} of its instruction', nth)
             WHEN 'enough_instruction_level_pairs'
                 THEN format('{:.0f} are {} of all pairs', most, $instruction_level_share)
         END AS detail

@@ -20,6 +20,7 @@ SELECT
         WHEN votes = 0 THEN 'no_vote'
         WHEN votes / functions < $quorum THEN 'below_quorum'
         WHEN accuracy < $min_accuracy THEN 'low_accuracy'
+        WHEN scores.response_id IS NULL THEN 'not_judged'
         WHEN scores.score IS NULL THEN 'unreadable_score'
         WHEN scores.score < $min_score THEN 'low_score'
     END AS reason,
@@ -28,6 +29,7 @@ SELECT
         WHEN 'no_vote' THEN format('{} functions abstained', functions)
         WHEN 'below_quorum' THEN format('{} of {} functions voted', votes, functions)
         WHEN 'low_accuracy' THEN format('{} of {} votes', passed, votes)
+        WHEN 'not_judged' THEN 'newly let in: materialize quality_scores to judge it'
         WHEN 'unreadable_score' THEN scores.detail
         WHEN 'low_score' THEN format('{:.1f} < {:.1f}', scores.score, $min_score)
     END AS detail

@@ -26,13 +26,13 @@ def _sampling(recipe: Recipe) -> Sampling:
     return Sampling(settings.temperature, recipe.supervisor.top_p, settings.max_tokens)
 
 
-def translate_request(function_id: str, source: str, recipe: Recipe) -> ChatRequest:
+def translate_request(function_id: str, source: str, recipe: Recipe, *, seed: int) -> ChatRequest:
     """Asks for the words of one function."""
     return chat_request(
         TRANSLATE,
         function_id,
         _sampling(recipe),
-        seed=recipe.seed,
+        seed=seed,
         samples=range(1),
         prompt="back_translate",
         source=source,
@@ -47,14 +47,14 @@ def read_translation(completion: Completion) -> str | None:
 
 
 def entailment_request(
-    function_id: str, instruction: str, back_translation: str, recipe: Recipe
+    function_id: str, instruction: str, back_translation: str, recipe: Recipe, *, seed: int
 ) -> ChatRequest:
     """Asks whether the instruction (premise) entails the back-translation (hypothesis)."""
     return chat_request(
         ENTAIL,
         function_id,
         _sampling(recipe),
-        seed=recipe.seed,
+        seed=seed,
         samples=range(1),
         prompt="entailment",
         premise=instruction,

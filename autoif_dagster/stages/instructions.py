@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rapidfuzz.distance import Indel
 
@@ -28,15 +29,17 @@ _BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):])\s+")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|‘[^’]*’|`[^`]*`|(?<!\w)'[^']+'(?!\w)")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_NEGATED = re.compile(r"n['’]t\b|(?<=can)not\b", re.IGNORECASE)  # don't, can't, cannot
 _NUMBER_WORDS = frozenset(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety "
     "hundred thousand once twice first second third fourth fifth last single double".split()
 )
 _TURNING_WORDS = frozenset(
-    "no not never none without avoid except only every all any each least most more less fewer "
-    "under over above below exactly maximum minimum before after between upper lower uppercase "
-    "lowercase even odd start begin end finish ascending descending".split()
+    "no not never none nothing without avoid except unless only every all any each both always "
+    "least most more less fewer longer shorter larger smaller bigger higher lower greater under "
+    "over above below exactly maximum minimum before after between inside outside upper uppercase "
+    "lowercase capital even odd start begin open end finish close ascending descending".split()
 )
 """Words that turn a constraint into another one: comparatives, negations, directions."""
 
@@ -50,12 +53,14 @@ class Signature:
     words: tuple[str, ...]
 
 
+@lru_cache(maxsize=4_096)
 def signature(text: str) -> Signature:
     """What tells an instruction from its near neighbours."""
     quoted = _QUOTED.findall(text)
     bare = _QUOTED.sub(" “…” ", text)
     numbers = _NUMBER.findall(bare)
     bare = _NUMBER.sub(" # ", bare)
+    bare = _NEGATED.sub(" not ", bare)
     words = [word.lower() for word in _WORD.findall(bare)]
     letters = [w for w in words if len(w) == 1 and w != "a"]
     counted = [w for w in words if w in _NUMBER_WORDS]
@@ -91,12 +96,10 @@ class DuplicateFilter:
     def judge(self, text: str) -> tuple[str, str | None] | None:
         """None if the instruction is new, in which case it stands from now on; else reason and
         detail."""
-        if not text:
-            return "empty_line", None
         if len(text) > self._settings.max_chars:
             return "too_long", f"{len(text)} > {self._settings.max_chars} characters"
-        if (key := text.casefold()) in self._exact:
-            return "duplicate", self._exact[key]
+        if text in self._exact:
+            return "duplicate", self._exact[text]
         found = signature(text)
         if self._templates[found.template] >= self._settings.per_template:
             return "template_full", f"{self._settings.per_template} of: {clip(found.template)}"
@@ -111,7 +114,7 @@ class DuplicateFilter:
         return None
 
     def _keep(self, text: str, found: Signature, origin: str) -> None:
-        self._exact[text.casefold()] = origin
+        self._exact[text] = origin
         self._alike[found.parameters].append((self._encode(found.words), origin))
 
     def _encode(self, words: Iterable[str]) -> str:
@@ -162,7 +165,7 @@ def draw_call(plan: RoundPlan, index: int, seed_ids: Sequence[str], settings: Au
 
 
 def request(call: Call, plan: RoundPlan, texts: dict[str, str], recipe: Recipe) -> ChatRequest:
-    """The chat request of one call; `texts` maps instruction ids to their words."""
+    """The chat request of one call; `texts` maps the ids of seeds and examples to their words."""
     shown = [texts[i] for i in (*call.seed_ids, *call.example_ids)]
     settings = recipe.augmentation
     return chat_request(

@@ -21,14 +21,16 @@ JUDGE = "quality_scores"
 _SCORE_LINE = re.compile(r"[*_\s]*Score:\s*[*_]*\s*(\d{1,2}(?:\.\d+)?)\s*[*_.\s]*", re.IGNORECASE)
 
 
-def answer_request(prompt_id: str, instruction: str, query: str, recipe: Recipe) -> ChatRequest:
+def answer_request(
+    prompt_id: str, instruction: str, query: str, recipe: Recipe, *, seed: int
+) -> ChatRequest:
     """The parts of one prompt inside the wrapper, K samples."""
     settings = recipe.responses
     return chat_request(
         ANSWER,
         prompt_id,
         Sampling(settings.temperature, recipe.supervisor.top_p, settings.max_tokens),
-        seed=recipe.seed,
+        seed=seed,
         samples=range(settings.per_prompt),
         prompt="answer",
         instruction=instruction,
@@ -62,7 +64,14 @@ def read_response(
 
 
 def judge_request(
-    response_id: str, instruction: str, query: str, response: str, recipe: Recipe, *, attempt: int
+    response_id: str,
+    instruction: str,
+    query: str,
+    response: str,
+    recipe: Recipe,
+    *,
+    seed: int,
+    attempt: int,
 ) -> ChatRequest:
     """Asks for a score; a second attempt is sampled warmer, or it would say the same again."""
     settings = recipe.quality
@@ -71,7 +80,7 @@ def judge_request(
         JUDGE,
         response_id,
         Sampling(temperature, recipe.supervisor.top_p, settings.max_tokens),
-        seed=recipe.seed,
+        seed=seed,
         samples=range(attempt, attempt + 1),
         prompt="judge",
         instruction=instruction,
@@ -82,9 +91,11 @@ def judge_request(
 
 def read_score(completion: Completion) -> tuple[float | None, str | None]:
     """The score, or None and what stood where it should."""
+    if completion.finish_reason != "stop":
+        return None, f"the reply ended with {completion.finish_reason}"
     lines = [line for line in completion.text.splitlines() if line.strip()]
     found = _SCORE_LINE.fullmatch(lines[-1]) if lines else None
-    if found is None or completion.finish_reason != "stop":
+    if found is None:
         return None, clip(lines[-1] if lines else "(empty reply)")
     score = float(found[1])
     return (score, None) if score <= 10 else (None, f"score {found[1]} is over 10")

@@ -1,5 +1,4 @@
-"""Functions and cases: asking for them, reading them, and laying them out for the sandbox
-(paper, section 3.2).
+"""Functions and cases: asking for them and reading them (paper, section 3.2).
 
 Functions and cases come from separate calls: whoever writes both in one reply misreads the
 instruction the same way in both, and the two then confirm each other. Measured on a model of the
@@ -25,6 +24,7 @@ FUNCTIONS = "verifier_candidates.functions"
 CASES = "verifier_candidates.cases"
 
 _FENCED = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+_OBJECT = re.compile(r'\{\s*"')
 _DEFINES = re.compile(r"^(?:async[ \t]+)?def[ \t]+evaluate\b", re.MULTILINE)
 
 CASES_SCHEMA = json.dumps(
@@ -47,7 +47,9 @@ CASES_SCHEMA = json.dumps(
 )
 
 
-def requests(instruction_id: str, instruction: str, recipe: Recipe) -> Iterator[ChatRequest]:
+def requests(
+    instruction_id: str, instruction: str, recipe: Recipe, *, seed: int
+) -> Iterator[ChatRequest]:
     """The function request and the case request of one instruction."""
     settings = recipe.verification
     sampling = Sampling(settings.temperature, recipe.supervisor.top_p, settings.max_tokens)
@@ -55,7 +57,7 @@ def requests(instruction_id: str, instruction: str, recipe: Recipe) -> Iterator[
         FUNCTIONS,
         f"function/{instruction_id}",
         sampling,
-        seed=recipe.seed,
+        seed=seed,
         samples=range(settings.functions),
         prompt="write_function",
         instruction=instruction,
@@ -64,7 +66,7 @@ def requests(instruction_id: str, instruction: str, recipe: Recipe) -> Iterator[
         CASES,
         f"case/{instruction_id}",
         sampling,
-        seed=recipe.seed,
+        seed=seed,
         samples=range(settings.case_replies),
         json_schema=CASES_SCHEMA,
         prompt="write_cases",
@@ -130,16 +132,20 @@ def _read_function(completion: Completion) -> list[_Parsed]:
 
 
 def _read_cases(completion: Completion) -> list[_Parsed]:
-    start = completion.text.find("{")
-    try:
-        reply, _ = json.JSONDecoder().raw_decode(completion.text, max(start, 0))
-        cases = reply["cases"]
-        if not isinstance(cases, list) or not cases:
-            raise TypeError(cases)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        truncated = completion.finish_reason == "length"
-        return [(None, None, None, "truncated_reply" if truncated else "unreadable_cases")]
-    return [_read_case(case) for case in cases]
+    """The cases of the first JSON object in the reply that has any; prose may hold braces too."""
+    position = 0
+    while start := _OBJECT.search(completion.text, position):
+        try:
+            found, position = json.JSONDecoder().raw_decode(completion.text, start.start())
+        except json.JSONDecodeError as error:
+            position = max(error.pos, start.end())  # what a broken object holds is broken too
+            continue
+        except (ValueError, RecursionError):  # numbers and nesting beyond Python's limits
+            break
+        if isinstance(found.get("cases"), list) and found["cases"]:
+            return [_read_case(case) for case in found["cases"]]
+    truncated = completion.finish_reason == "length"
+    return [(None, None, None, "truncated_reply" if truncated else "unreadable_cases")]
 
 
 def _read_case(case: object) -> _Parsed:

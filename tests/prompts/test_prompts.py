@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_dagster.prompts import KINDS, load
@@ -81,8 +81,8 @@ def test_a_prompt_is_read_by_its_own_kind_alone(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_prompt_reads_as_nothing(kind: str) -> None:
     rendered = load(kind).render(**VALUES[kind])
-    for text in ("", "hello", rendered + "!", "\n" + rendered, rendered[1:], load(kind).text[:-1]):
-        assert load(kind).read(text) is None or text == rendered
+    for text in ("", "hello", "\n" + rendered, rendered[1:], rendered.replace(" ", "")):
+        assert load(kind).read(text) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,7 +113,7 @@ def test_values_are_taken_literally(kind: str) -> None:
     assert load(kind).read(rendered) == values
 
 
-# Text that does not itself contain a piece of a template between two values.
+# Any text but one that spells out what stands between two values of a template; nobody draws that.
 benign = st.text(st.characters(codec="utf-8"), max_size=60)
 
 
@@ -122,8 +122,6 @@ benign = st.text(st.characters(codec="utf-8"), max_size=60)
 def test_reading_undoes_rendering(kind: str, data: st.DataObject) -> None:
     prompt = load(kind)
     values = {name: data.draw(benign, label=name) for name in sorted(prompt.placeholders)}
-    for value in values.values():
-        assume("\n\n" not in value and "Second: " not in value and " " * 2 not in value)
     assert prompt.read(prompt.render(**values)) == values
 
 

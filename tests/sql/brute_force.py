@@ -259,7 +259,8 @@ def instruction_level_pairs(
     rules: Rules,
 ) -> Reasons:
     """Kept cases expected True with share of TRUE > 0.5 × kept cases expected False with share 0;
-    chosen of ≥ 5 words, at most 4 an instruction, at most 5 % of all pairs."""
+    chosen of ≥ 5 words, at most 4 an instruction, at most 5 % of all pairs. A rejected case has at
+    least one vote: functions that all crash on it refuse nothing."""
     found: Reasons = {}
     in_turn: list[tuple[int, str, str]] = []
     for instruction, reason in instructions.items():
@@ -282,7 +283,7 @@ def instruction_level_pairs(
             if r.case_expected:
                 if Fraction(said.count("TRUE"), len(said)) > exact(rules.case_agreement):
                     chosen.append(r)
-            elif "TRUE" not in said:
+            elif "TRUE" not in said and "FALSE" in said:
                 rejected.append(r)
         pairs = sorted(
             product(chosen, rejected),
@@ -292,17 +293,14 @@ def instruction_level_pairs(
                 p[1].verifier_id,
             ),
         )
-        turn = 0
-        for one, other in pairs:
+        short = [p for p in pairs if len(p[0].case_input.split()) < rules.chosen_min_words]
+        for one, other in short[: rules.pairs_per_instruction]:
+            found[pair("instruction", one.verifier_id, other.verifier_id)] = "short_chosen"
+        long = [p for p in pairs if p not in short]
+        for turn, (one, other) in enumerate(long[: rules.pairs_per_instruction]):
+            tie = hashlib.sha256((one.verifier_id + other.verifier_id).encode()).hexdigest()
             name = pair("instruction", one.verifier_id, other.verifier_id)
-            if len(one.case_input.split()) < rules.chosen_min_words:
-                found[name] = "short_chosen"
-                continue
-            turn += 1
-            found[name] = "enough_pairs_of_instruction"
-            if turn <= rules.pairs_per_instruction:
-                tie = hashlib.sha256((one.verifier_id + other.verifier_id).encode()).hexdigest()
-                in_turn.append((turn, tie, name))
+            in_turn.append((turn, tie, name))
     beside = sum(reason is None for reason in prompt_pairs.values())
     share = exact(rules.instruction_level_share)
     most = math.floor(beside * share / (1 - share))

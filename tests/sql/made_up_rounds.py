@@ -26,8 +26,8 @@ CASE_TEXTS = (
     "eins zwei drei vier fünf 🦆",
     "",
 )
-RESPONSES = ("The sky.", "Its air.", "Light, scattered.", "Blue 🦆 light", "An ocean of air.")
-SCORES = (0.0, 5.9, 6.0, 6.1, 7.9, 8.0, 8.0, 8.5, 9.0, 10.0)
+RESPONSES = ("The sky.", "Its air.", "Red, too", "Blue 🦆 light", "An ocean of air.", "Light here.")
+SCORES = (0.0, 5.9, 6.0, 6.1, 7.9, 8.0, 8.0, 8.5, 9.0, 9.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def make_up(draw: Random) -> MadeUp:
 
 def _rules(draw: Random) -> Rules:
     """The preset's as a rule; sometimes others, at values that shares of few can reach."""
-    if draw.random() < 0.3:
+    if draw.random() < 0.2:
         return Rules(min_cases=draw.choice((4, 6)))
     return Rules(
         min_functions=draw.choice((1, 1, 2, 3)),
@@ -126,8 +126,8 @@ def _instruction(instruction: str) -> Any:
 
 def _candidates(draw: Random, instruction: str) -> Iterator[Any]:
     """Function replies, then case replies of up to three cases each."""
-    for n in range(draw.choice((0, 1, 3, 3, 4, 5))):
-        name = f"{instruction} {draw.choice(('good', 'fine', 'nice', 'poor', 'odd'))}"
+    for n in range(draw.choice((0, 1, 4, 5, 6, 6))):
+        name = f"{instruction} {draw.choice(('good', 'fine', 'nice', 'sound', 'poor', 'odd'))}"
         lost = draw.random() < 0.1
         yield row(
             "verifier_candidates",
@@ -139,7 +139,7 @@ def _candidates(draw: Random, instruction: str) -> Iterator[Any]:
             sample_index=n,
             failure="no_function" if lost else None,
         )
-    for reply in range(draw.choice((0, 1, 3, 4))):
+    for reply in range(draw.choice((0, 2, 4, 5))):
         for position in range(draw.randint(1, 3)):
             yield _case(draw, instruction, reply, position)
 
@@ -174,7 +174,7 @@ def _case_verdicts(draw: Random, instruction: str, candidates: Sequence[Any]) ->
     cases = {r.verifier_id: r for r in own if r.kind == "case"}
     for function_id in dict.fromkeys(r.verifier_id for r in own if r.kind == "function"):
         says = _temper(draw, function_id)
-        changes = draw.random() < 0.1
+        changes = draw.random() < 0.05
         for case_id, case in cases.items():
             said = says(_obeys(case.case_input))
             yield row(
@@ -189,7 +189,7 @@ def _case_verdicts(draw: Random, instruction: str, candidates: Sequence[Any]) ->
 
 def _temper(draw: Random, function_id: str) -> Any:
     """How a function answers, given whether the text obeys: mostly right, by chance, or alike."""
-    wrong = 0.6 if function_id.endswith("poor") else 0.05
+    wrong = 0.6 if function_id.endswith("poor") else 0.08
     fixed = None
     if function_id.endswith("odd"):
         fixed = draw.choice(("INVALID", "TRUE", "FALSE", *ABSTENTIONS))
@@ -219,7 +219,7 @@ def _translation(draw: Random, function: Any) -> Any:
 
 
 def _prompts(draw: Random, instruction: str) -> Iterator[Any]:
-    for n in range(draw.randint(0, 3)):
+    for n in range(draw.choice((0, 2, 3, 4))):
         left = draw.random() < 0.1
         yield row(
             "reconstructed_queries",
@@ -233,7 +233,7 @@ def _prompts(draw: Random, instruction: str) -> Iterator[Any]:
 
 
 def _responses(draw: Random, prompt: Any) -> Iterator[Any]:
-    for n in range(draw.choice((1, 2, 4, 6))):
+    for n in range(draw.choice((1, 3, 5, 8))):
         failure = draw.choice(FAILURES) if draw.random() < 0.1 else None
         text = draw.choice(RESPONSES)
         yield row(
@@ -256,12 +256,14 @@ def _response_verdicts(
     for r in responses:
         if r.failure is not None:
             continue
-        mood = moods.setdefault((r.instruction_id, r.response), draw.choice((0.0, 0.5, 0.95, 1.0)))
+        mood = moods.setdefault(
+            (r.instruction_id, r.response), draw.choice((0.0, 0.0, 0.5, 1.0, 1.0))
+        )
         for f in functions:
             if f.instruction_id != r.instruction_id:
                 continue
             said = "TRUE" if draw.random() < mood else "FALSE"
-            if draw.random() < 0.2:
+            if draw.random() < 0.15:
                 said = draw.choice((*ABSTENTIONS, "INVALID"))
             yield row(
                 "response_verdicts",

@@ -145,7 +145,7 @@ def test_made_up_rounds_reach_every_reason() -> None:
         "sft_dataset": {None, "not_best_of_prompt"},
         "dpo_pairs": {
             None, "no_rejected_response", "not_closest_in_length", "short_chosen",
-            "enough_pairs_of_instruction", "enough_instruction_level_pairs",
+            "enough_instruction_level_pairs",
         },
     }  # fmt: skip
 

@@ -2,7 +2,7 @@
 example."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +29,17 @@ class Answer:
     functions: int = 4
 
 
-def refused(name: str, text: str = "some text", score: float | None = 9.0, **more: Any) -> Answer:
+def refused(
+    name: str,
+    text: str = "some text",
+    score: float | None = 9.0,
+    reason: str = "low_accuracy",
+    passed: int = 0,
+    votes: int = 4,
+    functions: int = 4,
+) -> Answer:
     """An answer that every function refuses."""
-    return Answer(name, text, score, **{"reason": "low_accuracy", "passed": 0} | more)
+    return Answer(name, text, score, reason, passed, votes, functions)
 
 
 def filtered(answers: Sequence[Answer], prompt: str) -> list[Any]:
@@ -113,7 +121,7 @@ class PairRule:
 
     says: str
     answers: list[Answer]
-    pairs: dict[str, str | None]
+    pairs: Mapping[str, str | None]
     rules: Rules = DEFAULT
 
     def facts(self) -> Facts:
@@ -142,7 +150,7 @@ def prompt_facts(answers: Sequence[Answer], prompt: str) -> Facts:
     }
 
 
-NONE = {"a -": "no_rejected_response"}
+NONE: Mapping[str, str | None] = {"a -": "no_rejected_response"}
 PAIR_RULES = [
     PairRule("one that is accepted, one that all refuse", [Answer("a"), refused("b")],
              {"a b": None}),
@@ -234,7 +242,7 @@ class CasePairRule:
     says: str
     cases: str
     functions: list[str]
-    pairs: dict[str, str | None]
+    pairs: Mapping[str, str | None]
     verified: bool = True
     rules: Rules = field(default_factory=lambda: Rules(instruction_level_share=0.99))
 
@@ -271,7 +279,6 @@ def case_facts(
     }  # fmt: skip
 
 
-ENOUGH = "enough_pairs_of_instruction"
 CASE_PAIR_RULES = [
     CasePairRule("one that all pass, one that none passes", "+6 -7", ["TF", "TF"], {"+6 -7": None}),
     CasePairRule("more than half pass the chosen", "+6 -7", ["TF", "TF", "FF"], {"+6 -7": None}),
@@ -280,6 +287,7 @@ CASE_PAIR_RULES = [
     CasePairRule("one that passes the rejected is too many", "+6 -7", ["TF", "TF", "TT"], {}),
     CasePairRule("a crash on the rejected does not pass it either: most functions refuse it, or "
                  "its case would have fallen", "+6 -7", ["TF", "TE"], {"+6 -7": None}),
+    CasePairRule("crashes alone refuse nothing", "+6 -7", ["TE"], {}),
     CasePairRule("functions that are not faithful have no say", "+6 -7", ["TF", "|", "FT", "FT"],
                  {"+6 -7": None}),
     CasePairRule("cases that fell take no part", "+6 (-7) -8 (+9)", ["TFFT"], {"+6 -8": None}),
@@ -288,14 +296,14 @@ CASE_PAIR_RULES = [
     CasePairRule("four are not", "+4 -5", ["TF"], {"+4 -5": "short_chosen"}),
     CasePairRule("rejected may be short", "+6 -1", ["TF"], {"+6 -1": None}),
     CasePairRule("at most four, the closest in length", "+6 -9 -8 -1 -6 -5", ["TFFFFF"],
-                 {"+6 -6": None, "+6 -5": None, "+6 -8": None, "+6 -9": None, "+6 -1": ENOUGH}),
+                 {"+6 -6": None, "+6 -5": None, "+6 -8": None, "+6 -9": None}),
     CasePairRule("short ones do not use them up", "+4 +9 -4", ["TTF"],
                  {"+4 -4": "short_chosen", "+9 -4": None},
                  rules=Rules(instruction_level_share=0.99, pairs_per_instruction=1)),
     CasePairRule("of equals the first by id", "+6 -6xb -6xa", ["TFF"],
-                 {"+6 -6xa": None, "+6 -6xb": ENOUGH},
+                 {"+6 -6xa": None},
                  rules=Rules(instruction_level_share=0.99, pairs_per_instruction=1)),
-    CasePairRule("none, if the recipe wants none", "+6 -7", ["TF"], {"+6 -7": ENOUGH},
+    CasePairRule("none, if the recipe wants none", "+6 -7", ["TF"], {},
                  rules=Rules(instruction_level_share=0.99, pairs_per_instruction=0)),
     CasePairRule("an instruction that fell has no pairs", "+6 -7", ["TF"], {}, verified=False),
 ]  # fmt: skip
@@ -386,9 +394,7 @@ def test_details_of_pairs(fresh: Round) -> None:
             "no response of the prompt is refused by all functions and on topic",
         ),
         "i +6 | i -6": ("enough_instruction_level_pairs", "0 are 0.4 of all pairs"),
-        "i +6 | i -7": ("enough_pairs_of_instruction", "pair 2 of its instruction"),
         "i +4 | i -6": ("short_chosen", "chosen has under 5 words"),
-        "i +4 | i -7": ("short_chosen", "chosen has under 5 words"),
     }
     (kept,) = [p for p in found if p.reason is None]
     assert (kept.level, kept.prompt_id, kept.query_id) == ("prompt", "p", "query")

@@ -414,7 +414,11 @@ class InstructionRule:
             ],
             "verified_functions": [
                 *(_function(w.split("/")[0], None, self.says) for w in verified),
-                *(_function(*w.split(":"), self.says) for w in words if ":" in w),
+                *(
+                    _function(w.split(":")[0], w.split(":")[1], self.says)
+                    for w in words
+                    if ":" in w
+                ),
             ],
             "faithful_functions": [
                 row("faithful_functions", function_id=function_id(w.split("/")[0], self.says),

@@ -146,10 +146,9 @@ def _family(
         surplus = d.rng.randint(0, 2 + p.n // 10) if relation_name in ("at_least", "once") else 0
         return unit.build(p, d, p.n + surplus + (relation_name == "once"))
 
-    def edge(p: Params, d: Draft) -> str:
-        count = max(0, p.n + d.rng.choice(relation.near))
-        text = unit.build(p, d, count)
-        return d.rng.choice((*unit.disguises, _bare))(p, text)
+    def edges(p: Params, d: Draft) -> tuple[str, ...]:
+        text = unit.build(p, d, max(0, p.n + d.rng.choice(relation.near)))
+        return text, *(disguise(p, text) for disguise in unit.disguises)
 
     def misread(slip: _Slip) -> Misreading:
         body = f"{slip.body}\nreturn {relation.test}"
@@ -178,7 +177,7 @@ def _family(
         draws=draws,
         check=check,
         obey=obey,
-        edge=edge,
+        edges=edges,
         right=tuple(
             f"{counter}\n{_ANSWERS[i % len(_ANSWERS)].format(test=relation.test)}"
             for i, counter in enumerate(unit.right)
@@ -192,10 +191,6 @@ _ANSWERS = (
     "if {test}:\n    return True\nreturn False",
     "obeyed = {test}\nreturn obeyed",
 )
-
-
-def _bare(_: Params, text: str) -> str:
-    return text
 
 
 def _empty(_: Params, __: str) -> str:
@@ -601,9 +596,9 @@ _SIGN = _Unit(
 # --- between -------------------------------------------------------------------------------------
 
 
-def _words_between(p: Params, d: Draft) -> str:
-    count = d.rng.choice((p.low - 1, p.low, p.low + 1, p.high - 1, p.high, p.high + 1))
-    return d.rng.choice((*_WORDS.disguises, _bare, _bare))(p, d.words(max(0, count)))
+def _words_between(p: Params, d: Draft) -> tuple[str, ...]:
+    text = d.words(max(0, d.rng.choice((p.low, p.high)) + d.rng.choice((-1, 0, 1))))
+    return text, *(disguise(p, text) for disguise in _WORDS.disguises)
 
 
 _WORDS_BETWEEN = Family(
@@ -617,7 +612,7 @@ _WORDS_BETWEEN = Family(
     draws={"low": range(15, 60, 5), "high": range(65, 130, 5)},
     check=lambda p, text: p.low <= len(text.split()) <= p.high,
     obey=lambda p, d: d.words(d.rng.randint(p.low, max(p.low, p.high))),
-    edge=_words_between,
+    edges=_words_between,
     right=(
         "return «low» <= len(response.split()) <= «high»",
         'total = len(re.findall(r"\\S+", response))\nreturn total >= «low» and total <= «high»',

@@ -41,18 +41,16 @@ _TABLE_COLUMNS = Family(
     draws={"n": range(2, 6)},
     check=_columns,
     obey=lambda p, d: f"{d.block()}\n\n{_table(d, p.n, d.rng.randint(2, 4))}",
-    edge=lambda p, d: d.rng.choice(
-        (
-            _table(d, max(1, p.n + d.rng.choice((-1, 0, 0, 1))), 2),
-            (text := _table(d, p.n, 1)),
-            _table(d, p.n, 0),
-            text + "\n| only |",
-            text + "\nEither | or.",
-            text + "\n |",
-            d.block() + " " + text,
-            text + f"\n\n{d.block()}",
-            "",
-        )
+    edges=lambda p, d: (
+        _table(d, max(1, p.n + d.rng.choice((-1, 0, 0, 1))), 2),
+        (text := _table(d, p.n, 1)),
+        _table(d, p.n, 0),
+        text + "\n| only |",
+        text + "\nEither | or.",
+        text + "\n |",
+        d.block() + " " + text,
+        text + f"\n\n{d.block()}",
+        "",
     ),
     right=(
         'rows = [x for x in response.split("\\n") if x.startswith("|") and x.endswith("|")]\n'
@@ -101,17 +99,15 @@ _TABLE_ROWS = Family(
     draws={"n": range(4, 9)},
     check=lambda p, text: len(_table_lines(text)) == p.n,
     obey=lambda p, d: f"{d.block()}\n\n{_table(d, d.rng.randint(2, 3), max(0, p.n - 2))}",
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := _table(d, 2, max(0, p.n - 2 + d.rng.choice((-1, 0, 0, 1))))),
-            _table(d, 2, p.n),
-            text + "\nEither | or",
-            text + "\n| open",
-            text + " ",
-            d.block() + "\n" + text,
-            text.replace("\n", "\n\n", 1),
-            "",
-        )
+    edges=lambda p, d: (
+        (text := _table(d, 2, max(0, p.n - 2 + d.rng.choice((-1, 0, 0, 1))))),
+        _table(d, 2, p.n),
+        text + "\nEither | or",
+        text + "\n| open",
+        text + " ",
+        d.block() + "\n" + text,
+        text.replace("\n", "\n\n", 1),
+        "",
     ),
     right=(
         'lines = response.split("\\n")\n'
@@ -163,20 +159,18 @@ _TABLE_HEADER = Family(
     },
     check=_headed,
     obey=lambda p, d: f"{d.block()}\n\n{_table(d, 2, d.rng.randint(2, 4), (p.word, p.second))}",
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := _table(d, 2, 2, (p.word, p.second))),
-            text.replace("| --- | --- |", "|:--|--:|"),
-            text.replace("| --- | --- |\n", ""),
-            text.replace("| --- | --- |", "| | |"),
-            text.replace(p.word, p.word.lower()),
-            _table(d, 2, 2, (p.second, p.word)),
-            _table(d, 3, 2, (p.word, p.second)),
-            f"| {p.word} | {p.second} |",
-            f"{p.word} and {p.second} matter.\n\n" + _table(d, 2, 1),
-            d.block() + "\n" + text,
-            "",
-        )
+    edges=lambda p, d: (
+        (text := _table(d, 2, 2, (p.word, p.second))),
+        text.replace("| --- | --- |", "|:--|--:|"),
+        text.replace("| --- | --- |\n", ""),
+        text.replace("| --- | --- |", "| | |"),
+        text.replace(p.word, p.word.lower()),
+        _table(d, 2, 2, (p.second, p.word)),
+        _table(d, 3, 2, (p.word, p.second)),
+        f"| {p.word} | {p.second} |",
+        f"{p.word} and {p.second} matter.\n\n" + _table(d, 2, 1),
+        d.block() + "\n" + text,
+        "",
     ),
     right=(
         'header = "| " + «word» + " | " + «second» + " |"\n'
@@ -239,25 +233,23 @@ _JSON_KEYS = Family(
     },
     check=_has_keys,
     obey=lambda p, d: _object(d, d.rng.choice(((p.word, p.second), (p.second, p.word)))),
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := _object(d, (p.word, p.second))),
-            json.dumps({p.word: None, p.second: d.points(2)}),
-            _object(d, (p.word, p.second, "note")),
-            _object(d, ("note", p.word, p.second)),
-            _object(d, (p.second, p.word, "more", "note")),
-            _object(d, (p.word,)),
-            _object(d, (p.second, p.word)),
-            _object(d, (p.word.upper(), p.second)),
-            f"```json\n{text}\n```",
-            f"Here you are: {text}",
-            f"[{text}]",
-            f"\n{text}\n",
-            text[:-1] + ",}",
-            f"The {p.word} and the {p.second} differ.",
-            "{}",
-            "",
-        )
+    edges=lambda p, d: (
+        (text := _object(d, (p.word, p.second))),
+        json.dumps({p.word: None, p.second: d.points(2)}),
+        _object(d, (p.word, p.second, "note")),
+        _object(d, ("note", p.word, p.second)),
+        _object(d, (p.second, p.word, "more", "note")),
+        _object(d, (p.word,)),
+        _object(d, (p.second, p.word)),
+        _object(d, (p.word.upper(), p.second)),
+        f"```json\n{text}\n```",
+        f"Here you are: {text}",
+        f"[{text}]",
+        f"\n{text}\n",
+        text[:-1] + ",}",
+        f"The {p.word} and the {p.second} differ.",
+        "{}",
+        "",
     ),
     right=(
         "try:\n"
@@ -311,22 +303,20 @@ _JSON_ARRAY = Family(
     draws={"n": range(2, 9)},
     check=_is_array,
     obey=lambda p, d: json.dumps(d.sentences(p.n), ensure_ascii=False),
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := _array(d, max(0, p.n + d.rng.choice((-1, 0, 0, 0, 1))))),
-            json.dumps(d.points(p.n), indent=1),
-            json.dumps([*d.points(p.n - 1), 7]),
-            json.dumps([*d.points(p.n - 1), None]),
-            json.dumps([*d.points(p.n - 1), d.points(1)]),
-            json.dumps(dict.fromkeys(f"{d.point()} {i}" for i in range(p.n))),
-            f"```json\n{text}\n```",
-            f" {text}\n",
-            text.replace("[", "[\n").replace("]", "\n]"),
-            text[:-1] + ",]",
-            text + ".",
-            "[]",
-            "",
-        )
+    edges=lambda p, d: (
+        (text := _array(d, max(0, p.n + d.rng.choice((-1, 0, 0, 0, 1))))),
+        json.dumps(d.points(p.n), indent=1),
+        json.dumps([*d.points(p.n - 1), 7]),
+        json.dumps([*d.points(p.n - 1), None]),
+        json.dumps([*d.points(p.n - 1), d.points(1)]),
+        json.dumps(dict.fromkeys(f"{d.point()} {i}" for i in range(p.n))),
+        f"```json\n{text}\n```",
+        f" {text}\n",
+        text.replace("[", "[\n").replace("]", "\n]"),
+        text[:-1] + ",]",
+        text + ".",
+        "[]",
+        "",
     ),
     right=(
         "try:\n"
@@ -383,20 +373,18 @@ _JSON_SIZE = Family(
         and all(isinstance(x, str) for x in value.values())
     ),
     obey=lambda p, d: _object(d, _KEYS[: p.n + d.rng.randint(0, 2)]),
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := _object(d, _KEYS[: max(1, p.n + d.rng.choice((-1, 0, 0, 1)))])),
-            text[:-1] + ', "count": 3}',
-            text[:-1] + ', "done": true}',
-            text[:-1] + ', "more": ["yes"]}',
-            f"```json\n{text}\n```",
-            f"{text}\n",
-            f"[{text}]",
-            text + " Done.",
-            json.dumps(d.points(p.n)),
-            "{}",
-            "",
-        )
+    edges=lambda p, d: (
+        (text := _object(d, _KEYS[: max(1, p.n + d.rng.choice((-1, 0, 0, 1)))])),
+        text[:-1] + ', "count": 3}',
+        text[:-1] + ', "done": true}',
+        text[:-1] + ', "more": ["yes"]}',
+        f"```json\n{text}\n```",
+        f"{text}\n",
+        f"[{text}]",
+        text + " Done.",
+        json.dumps(d.points(p.n)),
+        "{}",
+        "",
     ),
     right=(
         "try:\n"
@@ -454,21 +442,19 @@ _CSV_FIELDS = Family(
         and all(line.count(",") == p.n - 1 for line in lines)
     ),
     obey=lambda p, d: _csv(d, p.n, d.rng.randint(2, 5)),
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := _csv(d, max(1, p.n + d.rng.choice((-1, 0, 0, 1))), 2)),
-            text + "\n",
-            text.replace("\n", "\n\n"),
-            text + ",",
-            text.rsplit(",", 1)[0] + ",",
-            f'"{text.split(",")[0]}"' + text[len(text.split(",")[0]) :],
-            f'"{d.point()}, {d.point()}"' + "," + _csv(d, max(1, p.n - 1), 1),
-            d.sentences(1)[0] + "\n" + text,
-            _csv(d, p.n, 1) + "\n" + _csv(d, p.n + 1, 1),
-            _csv(d, p.n, 2) + "\n" + d.point(),
-            text.replace(",", ";"),
-            "",
-        )
+    edges=lambda p, d: (
+        (text := _csv(d, max(1, p.n + d.rng.choice((-1, 0, 0, 1))), 2)),
+        text + "\n",
+        text.replace("\n", "\n\n"),
+        text + ",",
+        text.rsplit(",", 1)[0] + ",",
+        f'"{text.split(",")[0]}"' + text[len(text.split(",")[0]) :],
+        f'"{d.point()}, {d.point()}"' + "," + _csv(d, max(1, p.n - 1), 1),
+        d.sentences(1)[0] + "\n" + text,
+        _csv(d, p.n, 1) + "\n" + _csv(d, p.n + 1, 1),
+        _csv(d, p.n, 2) + "\n" + d.point(),
+        text.replace(",", ";"),
+        "",
     ),
     right=(
         'lines = [line for line in response.split("\\n") if line.strip()]\n'
@@ -517,25 +503,23 @@ _CSV_HEADER = Family(
         and all(line.count(",") == 1 for line in lines)
     ),
     obey=lambda p, d: f"{p.word},{p.second}\n{_csv(d, 2, d.rng.randint(2, 5))}",
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := f"{p.word},{p.second}\n{_csv(d, 2, d.rng.randint(1, 2))}"),
-            f"{text}\n{_csv(d, 2, 1)}",
-            f"{p.word},{p.second}\n,",
-            f"{text}\n,{d.point()}",
-            text + "\n",
-            text + ",",
-            "\n" + text,
-            text.replace(",", ", ", 1),
-            text.replace(p.word, p.word.upper(), 1),
-            text.replace(p.second, p.second.capitalize(), 1),
-            f"{p.second},{p.word}\n{_csv(d, 2, 1)}",
-            f"{p.word},{p.second}",
-            f"{p.word},{p.second}\n{_csv(d, 3, 1)}",
-            f"{p.word},{p.second}\n{_csv(d, 2, 1)}\n{d.point()}",
-            f"{p.word},{p.second},note\n{_csv(d, 2, 1)}",
-            "",
-        )
+    edges=lambda p, d: (
+        (text := f"{p.word},{p.second}\n{_csv(d, 2, d.rng.randint(1, 2))}"),
+        f"{text}\n{_csv(d, 2, 1)}",
+        f"{p.word},{p.second}\n,",
+        f"{text}\n,{d.point()}",
+        text + "\n",
+        text + ",",
+        "\n" + text,
+        text.replace(",", ", ", 1),
+        text.replace(p.word, p.word.upper(), 1),
+        text.replace(p.second, p.second.capitalize(), 1),
+        f"{p.second},{p.word}\n{_csv(d, 2, 1)}",
+        f"{p.word},{p.second}",
+        f"{p.word},{p.second}\n{_csv(d, 3, 1)}",
+        f"{p.word},{p.second}\n{_csv(d, 2, 1)}\n{d.point()}",
+        f"{p.word},{p.second},note\n{_csv(d, 2, 1)}",
+        "",
     ),
     right=(
         'lines = response.split("\\n")\n'
@@ -583,20 +567,18 @@ _CSV_ROWS = Family(
         and len({line.count(",") for line in lines}) == 1
     ),
     obey=lambda p, d: _csv(d, d.rng.randint(2, 3), p.n),
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := _csv(d, 2, max(1, p.n + d.rng.choice((-1, 0, 0, 1))))),
-            _csv(d, 2, p.n),
-            _csv(d, 2, p.n + 1),
-            _csv(d, 2, p.n) + "\n",
-            _csv(d, 2, p.n - 1) + "\n",
-            text + ",",
-            "\n".join(d.points(p.n)),
-            _csv(d, 2, max(1, p.n - 1)) + "\n" + _csv(d, 3, 1),
-            _csv(d, 3, p.n),
-            text.replace("\n", "\n\n", 1),
-            "",
-        )
+    edges=lambda p, d: (
+        (text := _csv(d, 2, max(1, p.n + d.rng.choice((-1, 0, 0, 1))))),
+        _csv(d, 2, p.n),
+        _csv(d, 2, p.n + 1),
+        _csv(d, 2, p.n) + "\n",
+        _csv(d, 2, p.n - 1) + "\n",
+        text + ",",
+        "\n".join(d.points(p.n)),
+        _csv(d, 2, max(1, p.n - 1)) + "\n" + _csv(d, 3, 1),
+        _csv(d, 3, p.n),
+        text.replace("\n", "\n\n", 1),
+        "",
     ),
     right=(
         'rows = [line.split(",") for line in response.split("\\n")]\n'

@@ -20,17 +20,15 @@ _ASCII_ONLY = Family(
     draws={},
     check=lambda _, text: text.isascii(),
     obey=lambda _, d: _ascii(d.prose()),
-    edge=lambda _, d: d.rng.choice(
-        (
-            (text := _ascii(d.block())),
-            text + " Voilà.",
-            text + " \x7f",
-            text + " – done.",
-            text + "\n\tDone.",
-            text + " ☕",
-            text.replace(" ", "\u00a0", 1),
-            "",
-        )
+    edges=lambda _, d: (
+        (text := _ascii(d.block())),
+        text + " Voilà.",
+        text + " \x7f",
+        text + " – done.",
+        text + "\n\tDone.",
+        text + " ☕",
+        text.replace(" ", "\u00a0", 1),
+        "",
     ),
     right=(
         "return all(ord(character) < 128 for character in response)",
@@ -66,19 +64,17 @@ _BASE64 = Family(
         len(text) % 4 == 0 and re.fullmatch("[A-Za-z0-9+/]+={0,2}", text) is not None
     ),
     obey=lambda _, d: _base64(d.prose()),
-    edge=lambda _, d: d.rng.choice(
-        (
-            (text := _base64(d.point())),
-            text + "\n",
-            text.rstrip("=") + "=",
-            text.rstrip("="),
-            text[:-1],
-            f"{text[:8]}\n{text[8:]}",
-            text + "====",
-            f"Base64: {text}",
-            d.point(),
-            "",
-        )
+    edges=lambda _, d: (
+        (text := _base64(d.point())),
+        text + "\n",
+        text.rstrip("=") + "=",
+        text.rstrip("="),
+        text[:-1],
+        f"{text[:8]}\n{text[8:]}",
+        text + "====",
+        f"Base64: {text}",
+        d.point(),
+        "",
     ),
     right=(
         'return len(response) % 4 == 0 and bool(re.fullmatch("[A-Za-z0-9+/]+={0,2}", response))',
@@ -126,18 +122,16 @@ _MORSE_ONLY = Family(
     draws={},
     check=lambda _, text: set(text) <= set(".-/ ") and ("." in text or "-" in text),
     obey=lambda _, d: _morse(d.prose()),
-    edge=lambda _, d: d.rng.choice(
-        (
-            (text := _morse(d.point())),
-            text + "\n",
-            text.replace(" / ", "\n", 1),
-            text.replace("-", "–", 1),
-            text.replace("-", "_", 1),
-            text + " stop",
-            "-",
-            " / ",
-            "",
-        )
+    edges=lambda _, d: (
+        (text := _morse(d.point())),
+        text + "\n",
+        text.replace(" / ", "\n", 1),
+        text.replace("-", "–", 1),
+        text.replace("-", "_", 1),
+        text + " stop",
+        "-",
+        " / ",
+        "",
     ),
     right=(
         'return set(response) <= set(".-/ ") and ("." in response or "-" in response)',
@@ -171,20 +165,18 @@ _HEX = Family(
     draws={},
     check=lambda _, text: re.fullmatch("[0-9a-f]{2}( [0-9a-f]{2})*", text) is not None,
     obey=lambda _, d: _hexadecimal(" ".join(d.sentences(2))),
-    edge=lambda _, d: d.rng.choice(
-        (
-            (text := _hexadecimal(d.point())),
-            text.upper(),
-            text.title(),
-            text + "\n",
-            _hexadecimal(d.block()) + "\n",
-            text.replace(" ", "  ", 1),
-            text.replace(" ", "", 1),
-            text.replace(" ", "\n", 1),
-            text + " 7g",
-            "6f",
-            "",
-        )
+    edges=lambda _, d: (
+        (text := _hexadecimal(d.point())),
+        text.upper(),
+        text.title(),
+        text + "\n",
+        _hexadecimal(d.block()) + "\n",
+        text.replace(" ", "  ", 1),
+        text.replace(" ", "", 1),
+        text.replace(" ", "\n", 1),
+        text + " 7g",
+        "6f",
+        "",
     ),
     right=(
         'return bool(re.fullmatch(r"[0-9a-f]{2}( [0-9a-f]{2})*", response))',

@@ -33,18 +33,16 @@ _STARTS_WITH = Family(
     },
     check=lambda p, text: text.startswith(p.text),
     obey=lambda p, d: f"{p.text} {d.prose()}",
-    edge=lambda p, d: d.rng.choice(
-        (
-            f"{p.text} {d.block()}",
-            f" {p.text} {d.block()}",
-            f"\n{p.text} {d.block()}",
-            f"{p.text.lower()} {d.block()}",
-            f"{p.text.upper()} {d.block()}",
-            f"{p.text[:-1]} {d.block()}",
-            f"{d.block()} {p.text} {d.block()}",
-            p.text,
-            "",
-        )
+    edges=lambda p, d: (
+        f"{p.text} {d.block()}",
+        f" {p.text} {d.block()}",
+        f"\n{p.text} {d.block()}",
+        f"{p.text.lower()} {d.block()}",
+        f"{p.text.upper()} {d.block()}",
+        f"{p.text[:-1]} {d.block()}",
+        f"{d.block()} {p.text} {d.block()}",
+        p.text,
+        "",
     ),
     right=(
         "return response.startswith(«text»)",
@@ -78,18 +76,16 @@ _ENDS_WITH = Family(
     },
     check=lambda p, text: text.endswith(p.text),
     obey=lambda p, d: f"{d.prose()} {p.text}",
-    edge=lambda p, d: d.rng.choice(
-        (
-            f"{d.block()} {p.text}",
-            f"{d.block()} {p.text}\n",
-            f"{d.block()} {p.text} ",
-            f"{d.block()} {p.text.upper()}",
-            f"{d.block()} {p.text.lower()}",
-            f"{d.block()} {p.text[:-1]}",
-            f"{p.text} {d.block()}",
-            p.text,
-            "",
-        )
+    edges=lambda p, d: (
+        f"{d.block()} {p.text}",
+        f"{d.block()} {p.text}\n",
+        f"{d.block()} {p.text} ",
+        f"{d.block()} {p.text.upper()}",
+        f"{d.block()} {p.text.lower()}",
+        f"{d.block()} {p.text[:-1]}",
+        f"{p.text} {d.block()}",
+        p.text,
+        "",
     ),
     right=(
         "return response.endswith(«text»)",
@@ -117,21 +113,19 @@ _QUOTED = Family(
     draws={},
     check=lambda _, text: len(text) >= 2 and text[0] == text[-1] == '"',
     obey=lambda _, d: f'"{d.prose()}"',
-    edge=lambda _, d: d.rng.choice(
-        (
-            f'"{(text := d.block())}"',
-            f'"{text}',
-            f'{text}"',
-            f"'{text}'",
-            f"“{text}”",
-            f'"{text}" ',
-            f"'{text}' ",
-            f'"{text}", he said: "{text}',
-            f'"{text}" Yes.',
-            '"',
-            '""',
-            "",
-        )
+    edges=lambda _, d: (
+        f'"{(text := d.block())}"',
+        f'"{text}',
+        f'{text}"',
+        f"'{text}'",
+        f"“{text}”",
+        f'"{text}" ',
+        f"'{text}' ",
+        f'"{text}", he said: "{text}',
+        f'"{text}" Yes.',
+        '"',
+        '""',
+        "",
     ),
     right=(
         "return len(response) >= 2 and response[0] == '\"' and response[-1] == '\"'",
@@ -164,18 +158,16 @@ _SAME_ENDS = Family(
     draws={},
     check=lambda _, text: len(words := _tokens(text)) >= 2 and words[0] == words[-1],
     obey=lambda _, d: _ring(d.prose(), d.point().split()[-1]) + ".",
-    edge=lambda _, d: d.rng.choice(
-        (
-            (text := _ring(d.block(), d.point().split()[-1])),
-            text + "!",
-            text + " now.",
-            text + "s.",
-            text.upper(),
-            d.block(),
-            "Calm",
-            "Calm, calm",
-            "",
-        )
+    edges=lambda _, d: (
+        (text := _ring(d.block(), d.point().split()[-1])),
+        text + "!",
+        text + " now.",
+        text + "s.",
+        text.upper(),
+        d.block(),
+        "Calm",
+        "Calm, calm",
+        "",
     ),
     right=(
         'words = re.findall(r"\\w+", response.lower())\n'
@@ -210,19 +202,17 @@ _REFRAIN = Family(
     draws={},
     check=lambda _, text: len(lines := text.split("\n")) >= 3 and lines[0] == lines[-1],
     obey=lambda _, d: "\n".join([*(lines := d.sentences(d.rng.randint(2, 5))), lines[0]]),
-    edge=lambda _, d: d.rng.choice(
-        (
-            "\n".join([*(lines := d.sentences(d.rng.randint(1, 3))), lines[0]]),
-            "\n".join([*lines, lines[0], ""]),
-            "\n".join([*lines, lines[0].upper()]),
-            "\n".join([*lines, lines[0].swapcase()]),
-            "\n".join([*lines, d.point(), lines[0].lower()]),
-            "\n".join([*lines, lines[0] + " "]),
-            "\n".join(lines * 2),
-            lines[0],
-            "\n\n",
-            "",
-        )
+    edges=lambda _, d: (
+        "\n".join([*(lines := d.sentences(d.rng.randint(1, 3))), lines[0]]),
+        "\n".join([*lines, lines[0], ""]),
+        "\n".join([*lines, lines[0].upper()]),
+        "\n".join([*lines, lines[0].swapcase()]),
+        "\n".join([*lines, d.point(), lines[0].lower()]),
+        "\n".join([*lines, lines[0] + " "]),
+        "\n".join(lines * 2),
+        lines[0],
+        "\n\n",
+        "",
     ),
     right=(
         'lines = response.split("\\n")\nreturn len(lines) >= 3 and lines[0] == lines[-1]',
@@ -270,17 +260,15 @@ _DISTINCT_OPENINGS = Family(
     draws={},
     check=lambda _, text: _distinct(text),
     obey=lambda _, d: " ".join(_distinct_sentences(d)),
-    edge=lambda _, d: d.rng.choice(
-        (
-            " ".join(sentences := _distinct_sentences(d)[:3]),
-            " ".join((*sentences, sentences[0])),
-            " ".join((*sentences, sentences[-1])),
-            " ".join((*sentences, sentences[0].lower())),
-            " ".join(sentences) + f" {sentences[0].split()[0]}, well.",
-            " ".join(sentences).replace(". ", "! "),
-            sentences[0],
-            "",
-        )
+    edges=lambda _, d: (
+        " ".join(sentences := _distinct_sentences(d)[:3]),
+        " ".join((*sentences, sentences[0])),
+        " ".join((*sentences, sentences[-1])),
+        " ".join((*sentences, sentences[0].lower())),
+        " ".join(sentences) + f" {sentences[0].split()[0]}, well.",
+        " ".join(sentences).replace(". ", "! "),
+        sentences[0],
+        "",
     ),
     right=(
         'sentences = re.split(r"[.!?]+", response.lower())\n'

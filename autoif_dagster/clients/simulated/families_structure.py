@@ -20,19 +20,17 @@ _ONLY_BULLETS = Family(
         bool(text.strip()) and all(x.startswith(p.prefix) for x in text.split("\n") if x.strip())
     ),
     obey=lambda p, d: "\n".join(p.prefix + s for s in d.sentences(d.rng.randint(2, 6))),
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := "\n".join(p.prefix + s for s in d.sentences(d.rng.randint(1, 3)))),
-            text.replace("\n", "\n\n"),
-            text + "\n",
-            "\n" + text,
-            d.sentences(1)[0] + "\n" + text,
-            text + "\n" + d.sentences(1)[0],
-            text + f"\n  {p.prefix}{d.point()}",
-            text + f"\n{p.prefix.strip()}{d.point()}",
-            "",
-            "\n \n",
-        )
+    edges=lambda p, d: (
+        (text := "\n".join(p.prefix + s for s in d.sentences(d.rng.randint(1, 3)))),
+        text.replace("\n", "\n\n"),
+        text + "\n",
+        "\n" + text,
+        d.sentences(1)[0] + "\n" + text,
+        text + "\n" + d.sentences(1)[0],
+        text + f"\n  {p.prefix}{d.point()}",
+        text + f"\n{p.prefix.strip()}{d.point()}",
+        "",
+        "\n \n",
     ),
     right=(
         'lines = [line for line in response.split("\\n") if line.strip()]\n'
@@ -69,22 +67,20 @@ def _is_numbered(p: Params, text: str) -> bool:
     return found == [str(number) for number in range(1, p.n + 1)]
 
 
-def _numbered_edge(p: Params, d: Draft) -> str:
+def _numbered_edges(p: Params, d: Draft) -> tuple[str, ...]:
     up = list(range(1, p.n + 1))
-    return d.rng.choice(
-        (
-            (text := _numbered(d, up)),
-            _numbered(d, [*up, p.n + 1]),
-            _numbered(d, up[:-1]),
-            _numbered(d, up[::-1]),
-            _numbered(d, [1] * p.n),
-            _numbered(d, [number - 1 for number in up]),
-            d.sentences(1)[0] + "\n" + text,
-            text + f" The point {p.n + 1}. counts too.",
-            text.replace(". ", ") "),
-            text.replace("\n", "\n  ", 1),
-            "",
-        )
+    return (
+        (text := _numbered(d, up)),
+        _numbered(d, [*up, p.n + 1]),
+        _numbered(d, up[:-1]),
+        _numbered(d, up[::-1]),
+        _numbered(d, [1] * p.n),
+        _numbered(d, [number - 1 for number in up]),
+        d.sentences(1)[0] + "\n" + text,
+        text + f" The point {p.n + 1}. counts too.",
+        text.replace(". ", ") "),
+        text.replace("\n", "\n  ", 1),
+        "",
     )
 
 
@@ -100,7 +96,7 @@ _NUMBERED = Family(
     draws={"n": range(3, 9)},
     check=_is_numbered,
     obey=lambda p, d: d.sentences(1)[0] + "\n" + _numbered(d, list(range(1, p.n + 1))),
-    edge=_numbered_edge,
+    edges=_numbered_edges,
     right=(
         'numbers = re.findall(r"^([0-9]+)\\. ", response, flags=re.MULTILINE)\n'
         "return numbers == [str(i) for i in range(1, «n» + 1)]",
@@ -145,18 +141,16 @@ _RUNS = Family(
         sum(bullet for bullet, _ in groupby(x.startswith("- ") for x in text.split("\n"))) == 2
     ),
     obey=lambda _, d: f"{d.block()}\n{_list(d)}\n\n{d.block()}\n{_list(d)}",
-    edge=lambda _, d: d.rng.choice(
-        (
-            (text := f"{_list(d)}\n{d.point()}\n{_list(d)}"),
-            text.replace("\n- ", "\n\n- ", 1),
-            f"{_list(d)}\n\n{_list(d)}",
-            f"{_list(d)}\n{_list(d)}",
-            f"{text}\n\n{_list(d)}",
-            text.replace("\n- ", "\n  - "),
-            d.block() + "\n" + text + "\n",
-            _list(d),
-            "",
-        )
+    edges=lambda _, d: (
+        (text := f"{_list(d)}\n{d.point()}\n{_list(d)}"),
+        text.replace("\n- ", "\n\n- ", 1),
+        f"{_list(d)}\n\n{_list(d)}",
+        f"{_list(d)}\n{_list(d)}",
+        f"{text}\n\n{_list(d)}",
+        text.replace("\n- ", "\n  - "),
+        d.block() + "\n" + text + "\n",
+        _list(d),
+        "",
     ),
     right=(
         "groups = 0\n"
@@ -203,21 +197,19 @@ _TITLE_FIRST = Family(
         text.startswith("# ") and sum(x.startswith("# ") for x in text.split("\n")) == 1
     ),
     obey=lambda _, d: f"# {d.point().capitalize()}\n\n{d.prose()}",
-    edge=lambda _, d: d.rng.choice(
-        (
-            (text := f"# {d.point().capitalize()}\n\n{d.block()}"),
-            f"{text}\n\n# {d.point()}",
-            f"{text}\n\n## {d.point()}",
-            f"{text} Item # 4 counts.",
-            f"\n{text}",
-            f" {text}",
-            f"#{text}",
-            text.replace("# ", "#"),
-            d.block() + "\n" + text,
-            d.point() + "\n" + text,
-            "# ",
-            "",
-        )
+    edges=lambda _, d: (
+        (text := f"# {d.point().capitalize()}\n\n{d.block()}"),
+        f"{text}\n\n# {d.point()}",
+        f"{text}\n\n## {d.point()}",
+        f"{text} Item # 4 counts.",
+        f"\n{text}",
+        f" {text}",
+        f"#{text}",
+        text.replace("# ", "#"),
+        d.block() + "\n" + text,
+        d.point() + "\n" + text,
+        "# ",
+        "",
     ),
     right=(
         'lines = response.split("\\n")\n'
@@ -248,22 +240,20 @@ _NAMED_HEADING = Family(
     draws={"word": "Summary Overview Steps Result Background Conclusion Notes Example".split()},
     check=lambda p, text: text.split("\n").count(f"## {p.word}") == 1,
     obey=lambda p, d: f"{d.block()}\n\n## {p.word}\n{d.prose()}",
-    edge=lambda p, d: d.rng.choice(
-        (
-            (text := f"{d.block()}\n## {p.word}\n{d.block()}"),
-            text + f"\n## {p.word}",
-            f"## {p.word}\n{text}",
-            text + f"\n## {p.word.lower()}",
-            text.lower(),
-            text.replace(p.word, p.word + ":"),
-            text.replace(p.word, p.word + " "),
-            text.replace(p.word, p.word.upper()),
-            text.replace("## ", "### "),
-            text + f" See ## {p.word} above.",
-            f"{d.block()} ## {p.word}",
-            f"## {p.word}",
-            "",
-        )
+    edges=lambda p, d: (
+        (text := f"{d.block()}\n## {p.word}\n{d.block()}"),
+        text + f"\n## {p.word}",
+        f"## {p.word}\n{text}",
+        text + f"\n## {p.word.lower()}",
+        text.lower(),
+        text.replace(p.word, p.word + ":"),
+        text.replace(p.word, p.word + " "),
+        text.replace(p.word, p.word.upper()),
+        text.replace("## ", "### "),
+        text + f" See ## {p.word} above.",
+        f"{d.block()} ## {p.word}",
+        f"## {p.word}",
+        "",
     ),
     right=(
         'heading = "## " + «word»\nreturn response.split("\\n").count(heading) == 1',
@@ -296,21 +286,19 @@ _LEVELS = Family(
     draws={},
     check=lambda _, text: _is_nested(text),
     obey=lambda _, d: f"# {d.point()}\n{d.block()}\n## {d.point()}\n{d.prose()}",
-    edge=lambda _, d: d.rng.choice(
-        (
-            (text := f"# {d.point()}\n{d.block()}\n## {d.point()}\n{d.block()}"),
-            "\n".join(reversed(text.split("\n"))),
-            text.replace("\n## ", "\n### "),
-            text.replace("\n## ", " ## "),
-            text.replace("\n## ", "\n# "),
-            text.replace("# ", "#"),
-            "## First\n" + text,
-            "## First\n# Second\n" + d.block(),
-            d.block() + "\n## First\n\n# Second",
-            d.block() + "\n" + text,
-            d.block() + f" # {d.point()} ## {d.point()}",
-            "",
-        )
+    edges=lambda _, d: (
+        (text := f"# {d.point()}\n{d.block()}\n## {d.point()}\n{d.block()}"),
+        "\n".join(reversed(text.split("\n"))),
+        text.replace("\n## ", "\n### "),
+        text.replace("\n## ", " ## "),
+        text.replace("\n## ", "\n# "),
+        text.replace("# ", "#"),
+        "## First\n" + text,
+        "## First\n# Second\n" + d.block(),
+        d.block() + "\n## First\n\n# Second",
+        d.block() + "\n" + text,
+        d.block() + f" # {d.point()} ## {d.point()}",
+        "",
     ),
     right=(
         'lines = response.split("\\n")\n'

@@ -11,8 +11,8 @@ by all families, because a slot's name decides what may stand in it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from random import Random
 from textwrap import dedent, indent
@@ -24,6 +24,7 @@ Value = int | str
 Label = Literal["ENTAILMENT", "NEUTRAL", "CONTRADICTION"]
 
 _ANSWER_CHARS = 40  # a text longer than this passes for an answer
+_DRAWS = 20  # of border texts, before a side counts as empty
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS)}
 _INTEGER = re.compile(r"\d+|" + "|".join(_NUMBER_WORDS[1:]))
@@ -126,20 +127,20 @@ class Misreading:
 class Family:
     """One constraint with open parameters.
 
-    `check` is the truth. `obey` writes a text that obeys; `edge` writes one of many texts at the
-    border, on either side of it. `right` and `wrong` are bodies of `evaluate` (or whole modules
+    `check` is the truth. `obey` writes a text that obeys; `edges` writes texts at the border, on
+    either side of it. `right` and `wrong` are bodies of `evaluate` (or whole modules
     that define it). `draws` lists the values that a fresh instruction takes.
     """
 
     name: str
     kind: str
     phrasings: tuple[str, ...]
-    draws: Mapping[str, Sequence[Value]]
     check: Callable[[Params, str], bool]
     obey: Callable[[Params, Draft], str]
-    edge: Callable[[Params, Draft], str]
+    edges: Callable[[Params, Draft], tuple[str, ...]]
     right: tuple[str, ...]
     wrong: tuple[Misreading, ...]
+    draws: Mapping[str, Sequence[Value]] = field(default_factory=dict)
 
     def draw(self, rng: Random) -> Params:
         """Fresh values, no text twice."""
@@ -151,7 +152,7 @@ class Family:
             values[slot] = value
         return Params(**values)  # type: ignore[arg-type]
 
-    def text(self, params: Params, draft: Draft, *, obeys: bool, tries: int = 60) -> str | None:
+    def text(self, params: Params, draft: Draft, *, obeys: bool) -> str | None:
         """A text about the draft's subject that obeys or breaks, however plainly; None where none
         was found, as for parameters that cannot be obeyed. Breaking prefers the ordinary answer
         that ignores the instruction. There is no white space around it, which readers of a reply
@@ -161,22 +162,19 @@ class Family:
             return text if self.check(params, text) else self.border(params, draft, obeys=True)
         if not self.check(params, text := draft.prose()):
             return text
-        short: str | None = None
-        for _ in range(tries):
-            text = self.edge(params, draft).strip()
-            if not self.check(params, text):
-                if len(text) > _ANSWER_CHARS:
-                    return text
-                short = text
-        return short
+        texts = (text.strip() for text in self._border_texts(params, draft))
+        breaking = [text for text in texts if not self.check(params, text)]
+        return next((t for t in breaking if len(t) > _ANSWER_CHARS), (*breaking, None)[0])
 
-    def border(self, params: Params, draft: Draft, *, obeys: bool, tries: int = 60) -> str | None:
+    def border(self, params: Params, draft: Draft, *, obeys: bool) -> str | None:
         """A text at the border, on the side asked for; None where none was found."""
-        for _ in range(tries):
-            text = self.edge(params, draft)
-            if self.check(params, text) is obeys:
-                return text
-        return None
+        texts = self._border_texts(params, draft)
+        return next((text for text in texts if self.check(params, text) is obeys), None)
+
+    def _border_texts(self, params: Params, draft: Draft) -> Iterator[str]:
+        for _ in range(_DRAWS):
+            texts = self.edges(params, draft)
+            yield from draft.rng.sample(texts, len(texts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The pure stages, by tables of examples and by properties."""

@@ -1,0 +1,136 @@
+"""How verified instructions meet queries."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoif_dagster import ids
+from autoif_dagster.recipe import Queries
+from autoif_dagster.records import ReconstructedQuery, RoundPlan
+from autoif_dagster.stages.queries import LAYOUTS, draw, join_parts
+from tests.stages.replies import PLAN
+
+
+def drawn(
+    instructions: int,
+    queries: int,
+    *,
+    per_instruction: int = 16,
+    max_uses: int = 4,
+    plan: RoundPlan = PLAN,
+    order: Random | None = None,
+) -> list[ReconstructedQuery]:
+    names = [f"q{n:03}" for n in range(queries)]
+    if order:
+        order.shuffle(names)
+    return list(
+        draw(
+            plan,
+            [(f"i{n:03}", f"Instruction {n}.") for n in range(instructions)],
+            {name: f"Query {name}?" for name in names},
+            Queries(per_instruction=per_instruction, max_uses=max_uses),
+        )
+    )
+
+
+sizes = {
+    "instructions": st.integers(0, 12),
+    "queries": st.integers(0, 12),
+    "per_instruction": st.integers(1, 5),
+    "max_uses": st.integers(1, 4),
+}
+
+
+@settings(deadline=None)
+@given(**sizes)
+def test_the_draw_keeps_its_promises(
+    instructions: int, queries: int, per_instruction: int, max_uses: int
+) -> None:
+    rows = drawn(instructions, queries, per_instruction=per_instruction, max_uses=max_uses)
+    assert len(rows) == instructions * per_instruction
+    assert len({r.prompt_id for r in rows}) == len(rows)
+    filled = [r for r in rows if r.reason is None]
+    uses = Counter(r.query_id for r in filled)
+    assert max(uses.values(), default=0) <= max_uses
+    for instruction in {r.instruction_id for r in rows}:
+        own = [r for r in rows if r.instruction_id == instruction]
+        assert [r.slot for r in own] == list(range(per_instruction))
+        asked = [r.query_id for r in own if r.reason is None]
+        assert len(set(asked)) == len(asked)
+        # Unfilled slots come last, and only when what is left has been drawn already.
+        assert [r.reason for r in own[len(asked) :]] == ["no_query_left"] * (
+            per_instruction - len(asked)
+        )
+    # Nothing is left unused while a slot of the last instruction goes empty.
+    if rows and rows[-1].reason is not None:
+        last = {r.query_id for r in filled if r.instruction_id == rows[-1].instruction_id}
+        full = {q for q, n in uses.items() if n == max_uses}
+        assert {f"q{n:03}" for n in range(queries)} == last | full
+
+
+@settings(deadline=None)
+@given(order=st.randoms(use_true_random=False), **sizes)
+def test_the_draw_depends_on_the_sets_alone(
+    order: Random, instructions: int, queries: int, per_instruction: int, max_uses: int
+) -> None:
+    one = drawn(instructions, queries, per_instruction=per_instruction, max_uses=max_uses)
+    other = drawn(
+        instructions, queries, per_instruction=per_instruction, max_uses=max_uses, order=order
+    )
+    assert one == other
+
+
+def test_another_round_draws_others() -> None:
+    other = RoundPlan("other", 8, [], [], "model")
+    assert drawn(3, 100) != drawn(3, 100, plan=other)
+    assert drawn(1, 100)[0].query_id in {f"q{n:03}" for n in range(100)}
+
+
+def test_an_unfilled_slot_is_a_row_with_a_reason() -> None:
+    rows = drawn(1, 1, per_instruction=2, max_uses=3)
+    assert [r.reason for r in rows] == [None, "no_query_left"]
+    empty = rows[1]
+    assert (empty.query_id, empty.query, empty.prompt, empty.layout) == (None,) * 4
+    assert (empty.slot, empty.instruction_id) == (1, "i000")
+    assert empty.detail == "each query serves at most 3 instructions a round"
+
+
+def test_a_filled_slot_is_a_prompt() -> None:
+    (row,) = drawn(1, 1, per_instruction=1)
+    assert (row.query_id, row.query, row.slot) == ("q000", "Query q000?", 0)
+    assert row.prompt_id == ids.prompt_id("i000", "q000")
+    assert row.layout in LAYOUTS
+    assert row.prompt == join_parts("Instruction 0.", "Query q000?", row.layout)
+
+
+def test_layouts_are_mixed_and_follow_from_the_pair() -> None:
+    rows = drawn(100, 400, per_instruction=4)
+    layouts = Counter(r.layout for r in rows)
+    assert min(layouts[name] for name in LAYOUTS) > 150
+    other = drawn(100, 400, per_instruction=4, plan=RoundPlan("other", 8, [], [], "model"))
+    layout_of = {r.prompt_id: r.layout for r in rows}
+    common = [r for r in other if r.prompt_id in layout_of]
+    assert common
+    assert all(layout_of[r.prompt_id] == r.layout for r in common)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "query", "layout", "prompt"),
+    [
+        ("Use no commas.", "Why?", "instruction_first", "Use no commas. Why?"),
+        ("Use no commas", "Why?", "instruction_first", "Use no commas. Why?"),
+        ("Use no commas.", "Why?", "query_first", "Why? Use no commas."),
+        ("Use no commas", "Why?", "query_first", "Why? Use no commas."),
+        ("Use no commas", "Name a fish", "query_first", "Name a fish. Use no commas."),
+        ("Use no commas", "Name a fish", "instruction_first", "Use no commas. Name a fish"),
+        ("Answer so:", "Why?", "instruction_first", "Answer so: Why?"),
+        ("Be quick!", "为什么？", "query_first", "为什么？ Be quick!"),
+        ("Use $5 {x} \\1", "Why", "query_first", "Why. Use $5 {x} \\1."),
+    ],
+)
+def test_parts_are_plainly_joined(instruction: str, query: str, layout: str, prompt: str) -> None:
+    """With a full stop where a part that needs one has none, and nothing else."""
+    assert join_parts(instruction, query, layout) == prompt
