@@ -11,9 +11,6 @@ BIN := $(VENV)/bin
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(1) \
     || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps $(1)
 
-AUTOIF_HOME ?= data
-export AUTOIF_HOME := $(abspath $(AUTOIF_HOME))
-
 .PHONY: help demo ui test lint types unit bench lock FORCE
 
 help:  ## say what there is
@@ -24,6 +21,7 @@ demo: .stamps/run .env  ## set up, run one full round on the embedded defaults, 
 
 ui: .stamps/run .env  ## open Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/python -c 'from autoif_dagster.instance import prepare_instance; prepare_instance()'
+	@echo "Starting Dagster; this takes a moment. Ctrl-C stops it." >&2
 	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1
 
 test: lint types unit  ## set up and run every check
@@ -63,9 +61,10 @@ $(BIN)/python:
 	@$(call install,-r requirements-dev.lock)
 	@mkdir -p .stamps && touch $@
 
-# Dagster reads .env beside workspace.yaml: the UI then opens the instance that `make demo` wrote.
-.env: FORCE
-	@printf 'AUTOIF_HOME=%s\nDAGSTER_HOME=%s/dagster\n' "$(AUTOIF_HOME)" "$(AUTOIF_HOME)" > $@.new
+# Dagster reads .env beside workspace.yaml: the UI then opens the home that `make demo` used last.
+.env: .stamps/run FORCE
+	@home=$$($(BIN)/python -c 'from autoif_dagster.home import home_path; print(home_path())') \
+	    && printf 'AUTOIF_HOME="%s"\nDAGSTER_HOME="%s/dagster"\n' "$$home" "$$home" > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 FORCE:

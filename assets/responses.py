@@ -2,11 +2,12 @@
 section 3.3)."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from assets.seeds import read_plan
+from assets.verification import scan_known_verdicts
 from autoif_dagster import sql
 from autoif_dagster.clients import ChatRequest
 from autoif_dagster.clients.generation_log import LoggedClient
@@ -24,6 +25,7 @@ from autoif_dagster.resources import Supervisor, ask
 from autoif_dagster.sandbox import Sandbox
 from autoif_dagster.stages import responses as stage
 
+_INSTRUCTIONS = 64  # read at a time, with all texts of theirs
 _BLOCK = 4_096  # responses judged before the unreadable among them are asked for again
 
 _PROMPTS = """
@@ -93,6 +95,7 @@ def response_verdicts(
     with lake.session(context.partition_key) as session:
         session.scan("responses")
         session.scan("faithful_functions")
+        scan_known_verdicts(session, "response_verdicts", sandbox)
         done = reporter.track(
             _response_verdicts(session, context.partition_key, sandbox),
             "response_verdicts",
@@ -109,25 +112,45 @@ def response_verdicts(
 def _response_verdicts(
     session: Session, round_key: str, sandbox: Sandbox
 ) -> Iterator[list[ResponseVerdict]]:
-    """The verdicts of one instruction at a time; equal texts are run once and labelled each."""
-    instructions = session.rows(sql.load("instruction_responses"), block=64)
+    """The verdicts of one instruction at a time; equal texts run once and are labelled each, and
+    functions run that are not known on every response."""
+    instructions = (
+        (*row, {(k["function_id"], k["response_id"]): k["verdict"] for k in stored})
+        for *row, stored in session.rows(sql.load("instruction_responses"), block=_INSTRUCTIONS)
+    )
     to_run, to_label = itertools.tee(instructions)
     results = sandbox.run(
-        (source, texts) for _, _, sources, texts, _ in to_run for source in sources
+        (source, texts)
+        for _, function_ids, sources, texts, responses_of, known in to_run
+        for function_id, source in zip(function_ids, sources, strict=True)
+        if not _all_known(function_id, responses_of, known)
     )
-    for _, function_ids, _, _, responses_of in to_label:
-        yield [
-            ResponseVerdict(
-                round=round_key,
-                response_id=response["response_id"],
-                prompt_id=response["prompt_id"],
-                function_id=function_id,
-                verdict=verdict.name,
-            )
-            for function_id, verdicts in zip(function_ids, results, strict=False)
-            for verdict, alike in zip(verdicts, responses_of, strict=True)
-            for response in alike
-        ]
+    for _, function_ids, _, _, responses_of, known in to_label:
+        rows = []
+        for function_id in function_ids:
+            stored = _all_known(function_id, responses_of, known)
+            verdicts = None if stored else next(results)
+            for place, alike in enumerate(responses_of):
+                rows += [
+                    ResponseVerdict(
+                        round=round_key,
+                        response_id=response["response_id"],
+                        prompt_id=response["prompt_id"],
+                        function_id=function_id,
+                        verdict=verdicts[place].name
+                        if verdicts is not None
+                        else known[function_id, response["response_id"]],
+                        sandbox=sandbox.fingerprint,
+                    )
+                    for response in alike
+                ]
+        yield rows
+
+
+def _all_known(
+    function_id: str, responses_of: list[list[dict[str, str]]], known: Mapping[tuple[str, str], str]
+) -> bool:
+    return all((function_id, r["response_id"]) in known for alike in responses_of for r in alike)
 
 
 @table_asset(

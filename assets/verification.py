@@ -25,6 +25,14 @@ from autoif_dagster.stages import verification as stage
 _BLOCK = 64  # instructions whose two runs are compared at a time
 
 
+def scan_known_verdicts(session: Session, table: str, sandbox: Sandbox) -> None:
+    """Make readable, as `known_verdicts`, what this round's table holds already from the same
+    sandbox. Running again would cost CPU time for nothing, and could change the verdict of a
+    function that is about as slow as its limit allows."""
+    session.scan_own(table, under="own")
+    session.define("known_verdicts", f"SELECT * FROM own WHERE sandbox = '{sandbox.fingerprint}'")
+
+
 @table_asset(
     group="verification",
     deps=["augmented_instructions", "round_plan"],
@@ -88,6 +96,7 @@ def case_verdicts(
     random seed and clock, and shows which functions depend on them."""
     with lake.session(context.partition_key) as session:
         session.scan("verifier_candidates")
+        scan_known_verdicts(session, "case_verdicts", sandbox)
         count = session.count(
             "SELECT count(DISTINCT instruction_id) FROM verifier_candidates WHERE failure IS NULL"
         )
@@ -105,27 +114,45 @@ def case_verdicts(
 def _case_verdicts(
     session: Session, round_key: str, sandbox: Sandbox
 ) -> Iterator[list[CaseVerdict]]:
-    """The verdicts of one instruction at a time."""
+    """The verdicts of one instruction at a time; functions run that are not known on every case."""
     instructions = session.rows(sql.load("instruction_verifiers"), block=_BLOCK)
     while block := list(itertools.islice(instructions, _BLOCK)):
-        programs = [(source, inputs) for _, _, sources, _, inputs in block for source in sources]
+        known = {(k["function_id"], k["case_id"]): k for *_, stored in block for k in stored}
+        to_run = {
+            function_id: (source, inputs)
+            for _, function_ids, sources, case_ids, inputs, _ in block
+            for function_id, source in zip(function_ids, sources, strict=True)
+            if any((function_id, case_id) not in known for case_id in case_ids)
+        }
         # One after the other: two open runs would lease two sets of workers.
-        first = iter(list(sandbox.run_detailed(programs)))
-        second = iter(list(sandbox.run(programs, seed=1)))
-        for instruction_id, function_ids, _, case_ids, _ in block:
-            yield [
-                CaseVerdict(
-                    round=round_key,
-                    instruction_id=instruction_id,
-                    function_id=function_id,
-                    case_id=case_id,
-                    verdict=verdict.name,
-                    second_verdict=repeated.name,
-                    detail=result.detail,
-                )
-                for function_id, result, again in zip(function_ids, first, second, strict=False)
-                for case_id, verdict, repeated in zip(case_ids, result.verdicts, again, strict=True)
-            ]
+        first = dict(zip(to_run, list(sandbox.run_detailed(to_run.values())), strict=True))
+        second = dict(zip(to_run, list(sandbox.run(to_run.values(), seed=1)), strict=True))
+        for instruction_id, function_ids, _, case_ids, _, _ in block:
+            rows = []
+            for function_id in function_ids:
+                for place, case_id in enumerate(case_ids):
+                    if function_id in first:
+                        result = first[function_id]
+                        verdict = result.verdicts[place].name
+                        second_verdict = second[function_id][place].name
+                        detail = result.detail
+                    else:
+                        stored = known[function_id, case_id]
+                        verdict, second_verdict = stored["verdict"], stored["second_verdict"]
+                        detail = stored["detail"]
+                    rows.append(
+                        CaseVerdict(
+                            round=round_key,
+                            instruction_id=instruction_id,
+                            function_id=function_id,
+                            case_id=case_id,
+                            verdict=verdict,
+                            second_verdict=second_verdict,
+                            detail=detail,
+                            sandbox=sandbox.fingerprint,
+                        )
+                    )
+            yield rows
 
 
 verified_cases = decision_asset(

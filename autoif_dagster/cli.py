@@ -5,6 +5,7 @@ What a command answers goes to standard output; progress and errors go to standa
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +20,14 @@ FIRST_ROUND = "r0001"
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; errors are one line each on standard error."""
     call = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped is stopped
     try:
         code: int = call.run(call)
     except CallError as error:
         return _complain(error, WRONG_CALL)
     except AutoIFError as error:
         return _complain(error, FAILED)
-    except BrokenPipeError:
+    except BrokenPipeError:  # raised by what writes to standard output
         # The reader of our output went away; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -82,11 +84,17 @@ def _verify(call: argparse.Namespace) -> int:
     from autoif_dagster.stages.verification import sandbox_limits
 
     settings = load_recipe().sandbox
+    if sys.stdout is None:
+        raise CallError("standard output is closed; verify answers there")
     try:
         with Sandbox(sandbox_limits(settings), workers=settings.workers or None) as sandbox:
             verify(_lines(call.file), sys.stdout, sandbox)
     except VerifyInputError as error:
         raise CallError(f"{call.file}: {error}") from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AutoIFError(f"standard output cannot be written: {error.strerror}") from error
     except SandboxError as error:
         raise AutoIFError(str(error)) from error
     return DONE

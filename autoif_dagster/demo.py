@@ -15,8 +15,9 @@ from autoif_dagster.lake import Lake
 from autoif_dagster.partitions import is_round, rounds
 from autoif_dagster.recipe import Recipe, load_recipe
 from autoif_dagster.records import TABLES
-from autoif_dagster.resources import CONSOLE_VARIABLE
+from autoif_dagster.resources import CONSOLE_VARIABLE, require_model
 from autoif_dagster.sandbox import SandboxError
+from autoif_dagster.stages.seeds import read_queries, read_seeds
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -27,10 +28,16 @@ def run_round(round_key: str) -> None:
     Raises:
         CallError: the key is no round's, or what a step found wrong with the user's input.
         AutoIFError: what a step raised.
+        KeyboardInterrupt: the run was interrupted; what it had logged and published stays.
     """
     if not is_round(round_key):
-        raise CallError(f"round {round_key!r}: must be written like r0001")
+        raise CallError(f"round {round_key!r:.40}: must be written like r0001")
     recipe = load_recipe()
+    require_model(recipe)
+    # Before anything is published: a round is planned once, and a wrong file should not be its
+    # occasion.
+    read_seeds(recipe.seeds.path)
+    next(read_queries(recipe.queries), None)
     home = open_home(home_path(), "simulated" if recipe.simulated else "real")
     prepare_instance()
     os.environ[CONSOLE_VARIABLE] = "1"
@@ -38,33 +45,62 @@ def run_round(round_key: str) -> None:
     from autoif_dagster.definitions import defs, synthesize
 
     _say(_opening(recipe, round_key))
-    with dg.DagsterInstance.get() as instance, _plain_errors():
+    with _plain_errors(home), dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(rounds.name), [round_key])
         job = defs.resolve_job_def(synthesize.name)
-        job.execute_in_process(instance=instance, partition_key=round_key, run_config=_QUIET)
-    _say("\n" + funnel(_lake(home, recipe), round_key) + "\n\n" + _ending(recipe))
-
-
-def _lake(home: Home, recipe: Recipe) -> Lake:
-    return Lake(home, memory_mib=recipe.engine.memory_mib, threads=recipe.engine.threads)
+        result = job.execute_in_process(
+            instance=instance, partition_key=round_key, run_config=_QUIET
+        )
+    lake = Lake(home, memory_mib=recipe.engine.memory_mib, threads=recipe.engine.threads)
+    _say("\n".join(("", funnel(lake, round_key), "", _calls(result), "", _ending(recipe))))
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Take our own error out of what Dagster wraps around it."""
+def _plain_errors(home: Home) -> Iterator[None]:
+    """Take the error that matters out of what Dagster wraps around it, or raises beside it."""
     try:
         yield
-    except dg.DagsterError as error:
-        inner: BaseException | None = error
-        while inner is not None and not isinstance(inner, (AutoIFError, SandboxError)):
-            inner = inner.__cause__ or getattr(inner, "user_exception", None)
-        if inner is None:
-            raise
-        if isinstance(inner, SandboxError):
-            raise AutoIFError(str(inner)) from error
-        raise inner from error
-    except SandboxError as error:
-        raise AutoIFError(str(error)) from error
+    except dg.DagsterExecutionInterruptedError as error:
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        chain = list(_chain(error))
+        for inner in chain:
+            if isinstance(inner, AutoIFError):
+                raise inner from error
+            if isinstance(inner, SandboxError):
+                raise AutoIFError(str(inner)) from error
+        if any("sqlite" in type(inner).__module__ for inner in chain):
+            raise AutoIFError(
+                f"Dagster's instance in {home.root / 'dagster'} cannot be used: its disk is full, "
+                "or its files are damaged; make room, or move it away (tables and log stay)"
+            ) from error
+        raise
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and everything it came from, outermost first."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop(0)
+        if found is not None and found not in seen:
+            seen.append(found)
+            yield found
+            waiting += [found.__cause__, found.__context__, getattr(found, "user_exception", None)]
+
+
+def _calls(result: dg.ExecuteInProcessResult) -> str:
+    """How much of the round the model was asked for, and how much the log knew."""
+    figures = [
+        event.step_materialization_data.materialization.metadata
+        for event in result.all_events
+        if event.is_step_materialization
+    ]
+    asked, reused = (
+        sum(int(str(m[name].value)) for m in figures if name in m)
+        for name in ("model_calls", "reused_generations")
+    )
+    return f"Model calls: {asked:,}; replies from the generation log: {reused:,}."
 
 
 def funnel(lake: Lake, round_key: str) -> str:

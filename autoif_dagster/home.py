@@ -40,7 +40,8 @@ _PATTERN_SIGNS = frozenset("*?[]\\")
 
 def home_path() -> Path:
     """`AUTOIF_HOME`, or `./data`; absolute, so that it survives a change of directory."""
-    return Path(os.environ.get("AUTOIF_HOME") or "data").absolute()
+    chosen = Path(os.environ.get("AUTOIF_HOME") or "data").expanduser()
+    return Path(os.path.abspath(chosen))  # noqa: PTH100 - resolve() would follow links
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,7 @@ def _settle(home: Home) -> None:
         for table in (TABLES | PARTS).values():
             _write_empty(con, home.lake / table.name, table)
     _write_views(home.database, statements)
+    _replace(home.root / ".gitignore", "*\n")  # a home inside a checkout is nobody's commit
     _replace(card, json.dumps(wanted, indent=1) + "\n")
 
 

@@ -55,7 +55,7 @@ class _Watch:
         self._stage, self._unit, self._total = stage, unit, total
         self._log, self._console = log, console
         self._redraws = console is not None and console.isatty()
-        self._done = 0
+        self._done, self._logged_at = 0, -1
         self._start = self._drawn = self._logged = time.monotonic()
 
     def advance(self, count: int) -> None:
@@ -65,13 +65,15 @@ class _Watch:
             self._drawn = now
             self._draw("\r" + self._line(now))
         if now - self._logged >= _LOG_EVERY_S:
-            self._logged = now
+            self._logged, self._logged_at = now, self._done
             self._log(self._line(now))
             if not self._redraws:
                 self._draw(self._line(now) + "\n")
 
     def close(self) -> None:
         line = self._line(time.monotonic())
+        if self._done == self._logged_at:
+            return  # it has just been said
         self._log(line)
         # Wider than any line before it, so that nothing of a longer one stays.
         self._draw(f"\r{line:<110}\n" if self._redraws else line + "\n")

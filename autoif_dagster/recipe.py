@@ -26,6 +26,7 @@ from autoif_dagster.errors import RecipeError
 PRESETS_DIR = Path(__file__).parent / "recipes"
 CHECKOUT = Path(__file__).parent.parent
 ENV_PREFIX = "AUTOIF__"
+_VARIABLES = ("AUTOIF_HOME", "AUTOIF_RECIPE", "AUTOIF_CONSOLE")
 
 OURS = "ours"
 PAPER = "paper (arXiv 2406.13542)"
@@ -331,6 +332,11 @@ def load_recipe(name: str | Path | None = None, environ: Mapping[str, str] | Non
     for variable, raw in sorted(environ.items()):
         if variable.startswith(ENV_PREFIX):
             _merge(values, _environment_layer(variable, raw), variable, Path.cwd(), origins)
+        elif variable.startswith("AUTOIF_") and variable not in _VARIABLES:
+            raise RecipeError(
+                f"{variable}: there is no such variable; known are {', '.join(_VARIABLES)} and "
+                "AUTOIF__SECTION__FIELD, with two underscores"
+            )
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
@@ -366,11 +372,17 @@ def _file_layers(chosen: str) -> list[tuple[Layer, str, Path]]:
 
 def _read_toml(path: Path) -> Layer:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: there is no such recipe file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read as TOML: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:  # also numbers and nesting beyond limits
+        raise RecipeError(f"{path}: cannot be read as TOML: {_clip(str(error))}") from error
+
+
+def _clip(text: str) -> str:
+    """One line of bounded length, whatever a file holds."""
+    line = " ".join(text.split())
+    return line if len(line) <= 120 else line[:119] + "…"
 
 
 def _environment_layer(variable: str, raw: str) -> Layer:
@@ -380,11 +392,18 @@ def _environment_layer(variable: str, raw: str) -> Layer:
     value: Any = raw
     if field is not None and not _is_text(field):
         # What is no TOML value stays text, and the type check names it.
-        with contextlib.suppress(tomllib.TOMLDecodeError):
-            value = tomllib.loads(f"value = {raw}")["value"]
+        with contextlib.suppress(ValueError, RecursionError):
+            value = _toml_literal(raw)
     for part in reversed(path):
         value = {part: value}
     return value if isinstance(value, dict) else {}
+
+
+def _toml_literal(raw: str) -> Any:
+    found = tomllib.loads(f"value = {raw}")
+    if set(found) != {"value"} or "#" in raw or "\n" in raw:
+        raise ValueError("more than one value")
+    return found["value"]
 
 
 def _find_field(path: tuple[str, ...]) -> FieldInfo | None:
@@ -429,12 +448,12 @@ def _explain(error: dict[str, Any], origins: _Origins, chosen: str) -> str:
     origin = next(
         (origins[where[:n]] for n in range(len(where), 0, -1) if where[:n] in origins), chosen
     )
-    name = ".".join(where)
+    name, given = _clip(".".join(where)), _clip(repr(error["input"]))
     if error["type"] == "extra_forbidden":
         return f"{origin}: {name}: there is no such field; {_suggest(where)}"
     if error["type"] in ("model_type", "model_attributes_type"):
-        return f"{origin}: {name} = {error['input']!r}: must be a section, written [{name}]"
-    return f"{origin}: {name} = {error['input']!r}: must be {allowed(where)}"
+        return f"{origin}: {name} = {given}: must be a section, written [{name}]"
+    return f"{origin}: {name} = {given}: must be {allowed(where)}"
 
 
 def _suggest(where: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ Reason = Annotated[str | None, "why the candidate fell; null if it was kept"]
 Detail = Annotated[str | None, "the figure or message behind the reason"]
 GenerationId = Annotated[str | None, "completion this row was read from (view generations)"]
 InstructionId = Annotated[str, "instruction the row belongs to"]
+Sandbox = Annotated[str, "fingerprint of the sandbox and its limits"]
 SampleIndex = Annotated[int, "which sample of the request, from 0"]
 
 
@@ -105,7 +106,8 @@ class CaseVerdict:
     case_id: Annotated[str, "case it ran on"]
     verdict: Annotated[str, "TRUE, FALSE, ERROR, TIMEOUT, KILLED, NOT_BOOL or INVALID"]
     second_verdict: Annotated[str, "verdict of a second run under another random seed and clock"]
-    detail: Annotated[str | None, "what the sandbox said of the function"]
+    detail: Annotated[str | None, "what the sandbox said of the function, on whichever case"]
+    sandbox: Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ class ResponseVerdict:
     prompt_id: Annotated[str, "prompt of the response"]
     function_id: Annotated[str, "function that ran"]
     verdict: Annotated[str, "TRUE, FALSE, ERROR, TIMEOUT, KILLED, NOT_BOOL or INVALID"]
+    sandbox: Sandbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,19 +41,28 @@ class Supervisor:
         self._client.close()
 
 
+def require_model(recipe: Recipe) -> None:
+    """Check that the recipe names what its client needs.
+
+    Raises:
+        RecipeError: it does not.
+    """
+    if not recipe.simulated and not recipe.supervisor.model:
+        raise RecipeError(
+            "supervisor.model = '': must name the model of the server at supervisor.base_url; "
+            "or set supervisor.client = 'simulated'"
+        )
+
+
 def make_client(recipe: Recipe) -> ChatClient:
     """The client that the recipe names.
 
     Raises:
         RecipeError: a field the client needs is not set.
     """
+    require_model(recipe)
     if recipe.supervisor.client == "simulated":
         return SimulatedClient(recipe.simulator)
-    if not recipe.supervisor.model:
-        raise RecipeError(
-            "supervisor.model = '': must name the model of the server at supervisor.base_url; "
-            "or set supervisor.client = 'simulated'"
-        )
     from autoif_dagster.clients.openai import OpenAIClient
 
     return OpenAIClient(recipe.supervisor)

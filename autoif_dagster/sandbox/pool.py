@@ -5,6 +5,7 @@ so a consumer that stops early ends everything by closing the generator, and a r
 thread. Each run leases its workers; two runs at the same time never share one.
 """
 
+import hashlib
 import json
 import os
 import select
@@ -123,6 +124,13 @@ class _Worker:
         self._process.wait()
 
 
+def _fingerprint(limits: SandboxLimits) -> str:
+    said = hashlib.sha256(f"{sys.version_info[:3]} {limits}".encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        said.update(path.read_bytes())
+    return f"sandbox:{said.hexdigest()[:16]}"
+
+
 class _Task:
     """A group on its way; ``first`` is the position of its first program in the run."""
 
@@ -155,6 +163,7 @@ class Sandbox:
         self._idle: list[_Worker] = []
         self._is_open = False
         self._layers: tuple[str, ...] = ()
+        self._fingerprint = _fingerprint(limits)
 
     def __enter__(self) -> "Sandbox":
         # One worker at once: a sandbox that cannot work says so here.
@@ -186,6 +195,13 @@ class Sandbox:
             worker.socket.close()
         for worker in idle:
             worker.stop(at_once=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names what a verdict depends on besides function and text: this package's code, its
+        limits, and the Python that runs it. Equal fingerprints, equal verdicts, but for functions
+        about as slow as their limit."""
+        return self._fingerprint
 
     @property
     def layers(self) -> tuple[str, ...]:

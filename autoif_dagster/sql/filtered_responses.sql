@@ -25,6 +25,7 @@ SELECT
         WHEN scores.score < $min_score THEN 'low_score'
     END AS reason,
     CASE reason
+        WHEN accuracies.failure THEN format('finish reason {}', accuracies.finish_reason)
         WHEN 'duplicate_response' THEN format('of sample {}', sample_indexes[1])
         WHEN 'no_vote' THEN format('{} functions abstained', functions)
         WHEN 'below_quorum' THEN format('{} of {} functions voted', votes, functions)

@@ -74,6 +74,6 @@ SELECT
         WHEN 'too_few_cases' THEN format('{} < {} cases', usable_cases, $min_cases)
         WHEN 'too_few_functions' THEN format('{} < {} compiled functions', functions, $min_functions)
         WHEN 'low_agreement'
-            THEN format('{:.3f} of {} functions agree', agreement, functions)
+            THEN format('{:.0f} of {} functions agree', agreement * functions, functions)
     END AS detail
 FROM judged

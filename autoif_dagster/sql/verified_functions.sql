@@ -28,7 +28,12 @@ runs AS (
     SELECT
         function_id,
         bool_or(verdict = 'INVALID') AS invalid,
-        bool_or(verdict <> second_verdict) AS nondeterministic,
+        -- A second run that was merely slower or faster shows nothing.
+        bool_or(
+            verdict <> second_verdict
+            AND verdict NOT IN ('TIMEOUT', 'KILLED')
+            AND second_verdict NOT IN ('TIMEOUT', 'KILLED')
+        ) AS nondeterministic,
         max(detail) AS run_detail
     FROM case_verdicts
     GROUP BY function_id
@@ -95,7 +100,8 @@ SELECT
             THEN format('{} kept cases, none on one of the sides', kept_cases)
         WHEN 'nondeterministic_function' THEN 'a second run gave other verdicts'
         WHEN 'constant_function' THEN format('one verdict on all {} kept cases', kept_cases)
-        WHEN 'low_accuracy' THEN format('{:.3f} of {} kept cases', accuracy, kept_cases)
+        WHEN 'low_accuracy'
+            THEN format('{:.0f} of {} kept cases', accuracy * kept_cases, kept_cases)
         WHEN 'low_accuracy_on_one_side'
             THEN format('{:.3f} of True, {:.3f} of False', accuracy_true, accuracy_false)
     END AS detail

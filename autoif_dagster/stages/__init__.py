@@ -37,5 +37,5 @@ def chat_request(
 
 def clip(text: str, limit: int = 200) -> str:
     """`text` on one line of at most `limit` characters, for details and previews."""
-    line = " ".join(text.split())
+    line = " ".join(text.split()) or "(nothing)"
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -15,6 +15,7 @@ from autoif_dagster.errors import InputError
 from autoif_dagster.recipe import Queries
 from autoif_dagster.records import SeedInstruction, UserQuery
 
+_LONGEST_SEED = 10_000
 QUERY_FIELDS = ("query", "instruction", "question", "prompt", "text")
 
 
@@ -41,9 +42,16 @@ def _seed(path: Path, line: int, row: object) -> tuple[str, str]:
         row = {"instruction": row}
     if not isinstance(row, dict):
         raise InputError(f"{path}:{line}: must be an object with the field instruction")
-    text, kind = row.get("instruction"), row.get("kind", "other")
+    if "instruction" not in row:
+        raise InputError(f"{path}:{line}: the field instruction is missing")
+    text, kind = row["instruction"], row.get("kind", "other")
     if not isinstance(text, str) or not text.strip() or not _storable(text):
         raise InputError(f"{path}:{line}: instruction = {text!r:.60}: must be text")
+    if len(text) > _LONGEST_SEED:
+        raise InputError(
+            f"{path}:{line}: instruction has {len(text)} characters; at most {_LONGEST_SEED} fit "
+            "a prompt"
+        )
     if not isinstance(kind, str) or not kind.strip() or not _storable(kind):
         raise InputError(f"{path}:{line}: kind = {kind!r:.60}: must be text")
     return text.strip(), kind.strip()
@@ -68,10 +76,8 @@ def read_queries(settings: Queries) -> Iterator[UserQuery]:
         text = row.get(field) if isinstance(row, dict) else row
         yield _query(line, text, field, settings, seen)
     if not seen:
-        raise InputError(
-            f"{settings.path}: no row has a usable query"
-            + (f" in the field {field}; set queries.field" if field else "")
-        )
+        where = f" in the field {field}; set queries.field to another" if field else ""
+        raise InputError(f"{settings.path}: is empty or has no usable query{where}")
 
 
 def _query(
@@ -100,15 +106,34 @@ def _storable(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
+_MAGIC = (
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PAR1", "a Parquet file"),
+)
+
+
 def _rows(path: Path, field: str) -> Iterator[tuple[int, object]]:
     """Line number and content of every line that is not blank: JSON values of a .jsonl file, text
     of any other."""
     is_json = path.suffix.lower() in {".jsonl", ".ndjson"}
     line = 0
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is no regular file; set {field} to your file")
+        if path.suffix.lower() == ".json":
+            raise InputError(f"{path}: write one JSON object a line and name it .jsonl")
         with path.open("rb") as file:
             for line, raw in enumerate(file, 1):
+                if line == 1 and (known := next((n for m, n in _MAGIC if raw.startswith(m)), "")):
+                    raise InputError(f"{path}: is {known}; unpack or re-encode it as UTF-8 text")
                 text = raw.decode("utf-8-sig" if line == 1 else "utf-8").strip()
+                if line == 1 and text.startswith("["):
+                    raise InputError(
+                        f"{path}:1: is a JSON array; write one object a line, without the brackets"
+                    )
                 if text:
                     yield line, json.loads(text) if is_json else text
     except OSError as error:
@@ -117,5 +142,5 @@ def _rows(path: Path, field: str) -> Iterator[tuple[int, object]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}:{line}: is not UTF-8 ({error.reason}); re-encode it") from error
     except (ValueError, RecursionError) as error:  # also numbers and nesting beyond Python's limits
-        why = error.msg if isinstance(error, json.JSONDecodeError) else error
+        why = f"{error}" if isinstance(error, json.JSONDecodeError) else "beyond Python's limits"
         raise InputError(f"{path}:{line}: is not JSON: {why}") from error

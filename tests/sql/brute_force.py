@@ -95,7 +95,11 @@ def verified_functions(
                     reason = "too_few_functions"
                 elif len(sides) < 2:
                     reason = "one_sided_cases"
-                elif any(v.verdict != v.second_verdict for v in own):
+                elif any(
+                    v.verdict != v.second_verdict
+                    and not {v.verdict, v.second_verdict} & {"TIMEOUT", "KILLED"}
+                    for v in own
+                ):
                     reason = "nondeterministic_function"
                 else:
                     reason = _function_on_kept_cases(own, kept, rules)
@@ -185,6 +189,8 @@ def filtered_responses(
             reason = "below_quorum"
         elif Fraction(true, votes) < exact(rules.min_accuracy):
             reason = "low_accuracy"
+        elif r.response_id not in score_of:
+            reason = "not_judged"
         elif score is None:
             reason = "unreadable_score"
         else:

@@ -62,7 +62,10 @@ def make_up(draw: Random) -> MadeUp:
     voting = list({r.verifier_id: r for r in voting}.values())
     response_verdicts = list(_response_verdicts(draw, responses, voting))
     judged = brute_force.judged_responses(responses, response_verdicts, rules)
-    scores = [_score(draw, r) for r in responses if r.response_id in judged]
+    # A threshold that was loosened after judging leaves some without a score.
+    scores = [
+        _score(draw, r) for r in responses if r.response_id in judged and draw.random() < 0.95
+    ]
     filtered = brute_force.filtered_responses(responses, response_verdicts, scores, rules)
     sft = brute_force.sft_dataset(responses, scores, filtered)
     prompt_pairs = brute_force.prompt_level_pairs(

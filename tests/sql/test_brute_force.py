@@ -139,8 +139,8 @@ def test_made_up_rounds_reach_every_reason() -> None:
         "verified_instructions": {None, "no_verified_function", "no_faithful_function"},
         "filtered_responses": {
             None, "truncated_response", "filtered_response", "empty_response", "failed_request",
-            "duplicate_response", "no_vote", "below_quorum", "low_accuracy", "unreadable_score",
-            "low_score",
+            "duplicate_response", "no_vote", "below_quorum", "low_accuracy", "not_judged",
+            "unreadable_score", "low_score",
         },
         "sft_dataset": {None, "not_best_of_prompt"},
         "dpo_pairs": {

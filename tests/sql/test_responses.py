@@ -24,6 +24,7 @@ class Sample:
     verdicts: str = ""
     score: float | None = 9.0
     failure: str | None = None
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ def facts_of(samples: Sequence[Sample], *, prompt: str, instruction: str) -> Fac
                 detail="what the judge said" if s.score is None else None,
             )
             for i, s in judged
+            if s.judged
         ],
     }
 
@@ -128,6 +130,10 @@ RULES = [
     ResponseRule("a score of 0", [Sample("a", "T", 0.0)], "low_score", "j"),
     ResponseRule("an unreadable score is no score", [Sample("a", "T", None)], "unreadable_score",
                  "j"),
+    ResponseRule("let in by a looser accuracy, and not judged yet",
+                 [Sample("a", "T", judged=False)], "not_judged", "j"),
+    ResponseRule("what is not let in need not be judged", [Sample("a", "TF", judged=False)],
+                 "low_accuracy", "-"),
     ResponseRule("accuracy is told before the score", [Sample("a", "F", 1.0)], "low_accuracy", "j"),
     ResponseRule("refused by all: judged, as a candidate for rejected", [Sample("a", "FFF")],
                  "low_accuracy", "j"),
@@ -233,6 +239,7 @@ def test_details_and_figures_of_responses(fresh: Round) -> None:
         Sample("wrong", "FTFE"),
         Sample("unread", "TTTT", None),
         Sample("poor", "TTTT", 3.0),
+        Sample("new", "TTTT", judged=False),
         Sample("good", "TTTT", 8.5),
         Sample(None, failure="empty_response"),
     ]
@@ -247,12 +254,13 @@ def test_details_and_figures_of_responses(fresh: Round) -> None:
         ("low_accuracy", "1 of 3 votes"),
         ("unreadable_score", "what the judge said"),
         ("low_score", "3.0 < 8.0"),
+        ("not_judged", "newly let in: materialize quality_scores to judge it"),
         ("duplicate_response", "of sample 0"),
         ("empty_response", None),
     ]
     kept = found[0]
     assert kept.prompt == "Use no commas. Why is the sky blue?"
-    assert kept.sample_indexes == [0, 1, 7]
+    assert kept.sample_indexes == [0, 1, 8]
     assert (kept.functions, kept.votes, kept.passed) == (4, 4, 4)
     assert (kept.accuracy, kept.score) == (1.0, 8.5)
 

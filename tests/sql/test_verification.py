@@ -131,7 +131,7 @@ def test_details_of_cases(fresh: Round) -> None:
         "instruction case 02": ("unreadable_cases", "what the reply said"),
         "instruction case 03": ("contradictory_case", "the same input is expected both ways"),
         "instruction case 04": ("contradictory_case", "the same input is expected both ways"),
-        "instruction case 05": ("low_agreement", "0.333 of 3 functions agree"),
+        "instruction case 05": ("low_agreement", "1 of 3 functions agree"),
         "few cases case 00": ("too_few_cases", "1 < 2 cases"),
         "few functions case 00": ("too_few_functions", "1 < 2 compiled functions"),
         "few functions case 01": ("too_few_functions", "1 < 2 compiled functions"),
@@ -215,6 +215,8 @@ FUNCTION_RULES = [
                  "nondeterministic_function", again={"f": "TTTFFT"}),
     FunctionRule("also on a case that fell", "+a -b (+c)", {"f": "TFT"},
                  "nondeterministic_function", again={"f": "TFF"}),
+    FunctionRule("a run that was only slower shows nothing", SIX, {"f": "TTTFFF"},
+                 "kept", again={"f": "TTTFFH"}),
     FunctionRule("nondeterminism comes before constancy", "+a -b", {"f": "TT"},
                  "nondeterministic_function", again={"f": "TF"}),
     FunctionRule("what does not compile falls as that", SIX, {"f": "IIIIII", "g": "TTTFFF"},
@@ -305,7 +307,7 @@ def test_details_of_functions(fresh: Round) -> None:
         Rules(min_functions=2, min_cases=2).parameters("verified_functions"),
     )
     wrong = next(r for r in stricter if r.candidate_id == "instruction function 04")
-    assert (wrong.reason, wrong.detail) == ("low_accuracy", "0.700 of 10 kept cases")
+    assert (wrong.reason, wrong.detail) == ("low_accuracy", "7 of 10 kept cases")
 
 
 @dataclass(frozen=True, slots=True)

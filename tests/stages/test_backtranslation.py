@@ -105,8 +105,8 @@ def test_any_replies_give_a_row(words: str, label: str, finish_reason: FinishRea
 
 def test_the_translator_sees_the_function_alone_and_the_judge_no_function() -> None:
     """Otherwise a translation would repeat the instruction instead of the code."""
-    asked = translate_request("fun", "def evaluate(response): ...", DEFAULT)
-    judged = entailment_request("fun", "Use no commas.", "Use no dashes.", DEFAULT)
+    asked = translate_request("fun", "def evaluate(response): ...", DEFAULT, seed=7)
+    judged = entailment_request("fun", "Use no commas.", "Use no dashes.", DEFAULT, seed=7)
     assert "def evaluate(response): ..." in asked.messages[0].content
     assert "commas" not in asked.messages[0].content
     assert "First: Use no commas." in judged.messages[0].content

@@ -1,5 +1,6 @@
 """Which instructions are new, and what is read of a self-instruct reply."""
 
+import dataclasses
 from collections.abc import Sequence
 from functools import cache
 
@@ -11,7 +12,7 @@ from rapidfuzz.distance import Indel
 from autoif_dagster import ids
 from autoif_dagster.clients import FinishReason
 from autoif_dagster.recipe import Augmentation
-from autoif_dagster.records import AugmentedInstruction, RoundPlan, SeedInstruction
+from autoif_dagster.records import AugmentedInstruction, SeedInstruction
 from autoif_dagster.stages.instructions import (
     Call,
     DuplicateFilter,
@@ -43,11 +44,16 @@ DIFFERENT = [
     ("curly quotes", "Start with the word “yes”.", "Start with the word “no”."),
     ("single quotes", "Start with the word 'yes'.", "Start with the word 'no'."),
     ("backticks", "Start with the word `yes`.", "Start with the word `no`."),
+    ("the case of a quoted word", 'Start with "Yes" here.', 'Start with "yes" here.'),
     ("a letter", "Use no words with the letter e.", "Use no words with the letter t."),
     ("the letter a", "Use no words with the letter e.", "Use no words with the letter a."),
     ("a quoted letter", "Use no words with the letter 'e'.", "Use no words with the letter 't'."),
     ("a negation", "Use commas in every sentence you write.",
      "Do not use commas in every sentence you write."),
+    ("a short negation", "Do use commas in every sentence you write.",
+     "Don't use commas in every sentence you write."),
+    ("can and cannot", "You can use commas in any sentence.",
+     "You cannot use commas in any sentence."),
     ("with and without", "Answer with any commas at all.", "Answer without any commas at all."),
     ("a comparative", "Use more than 3 commas.", "Use fewer than 3 commas."),
     ("at least, at most", "Use at least 3 commas.", "Use at most 3 commas."),
@@ -69,7 +75,7 @@ def test_equal_words_with_other_parameters_are_two_instructions(
 
 ALIKE = [
     ("itself", "Answer in under 20 words.", "Answer in under 20 words.", "duplicate"),
-    ("another case", "Answer in under 20 words.", "ANSWER in Under 20 words.", "duplicate"),
+    ("another case", "Answer in under 20 words.", "ANSWER in Under 20 words.", "near_duplicate"),
     ("a full stop", "Answer in under 20 words.", "Answer in under 20 words", "near_duplicate"),
     ("a synonym", "Answer in under 20 words.", "Respond in under 20 words.", "near_duplicate"),
     ("other quotes", 'Start with "yes" at once.', "Start with “yes” at once.", "near_duplicate"),
@@ -92,7 +98,7 @@ def test_equal_parameters_in_close_words_are_one(
         ("Answer in under 20 words.", ("20", "under"), "answer in under # words."),
         ("Use 1,000 to 2.5 dots", ("1,000", "2.5"), "use # to # dots"),
         ('Say "x 3" twice', ("x 3", "twice"), "say “…” #"),
-        ("Don't use the letter E", ("e",), "don't use the letter #"),
+        ("Don't use the letter E", ("e", "not"), "do not use the letter #"),
         ("Use a comma", (), "use a comma"),
         ("never more than two", ("two", "more", "never"), "never more than #"),
         ("", (), ""),
@@ -105,7 +111,7 @@ def test_signatures(text: str, parameters: tuple[str, ...], template: str) -> No
 
 
 def test_an_apostrophe_is_no_quote() -> None:
-    text = "Don't repeat the writers' words or the reader's"
+    text = "It's the writers' words that count, or the reader's"
     assert signature(text).parameters == ()
 
 
@@ -130,7 +136,7 @@ def test_the_border_of_near_duplicates_is_0_7(shared: int, length: int, reason: 
 def test_the_detail_names_what_was_there_before() -> None:
     known = DuplicateFilter(SETTINGS)
     known.remember("Use no commas at all.", "ins_1 of 2026-01-01")
-    assert known.judge("USE no commas at all.") == ("duplicate", "ins_1 of 2026-01-01")
+    assert known.judge("Use no commas at all.") == ("duplicate", "ins_1 of 2026-01-01")
     assert known.judge("Use no commas at all, please.") == (
         "near_duplicate", "ROUGE-L 0.91 with ins_1 of 2026-01-01"
     )  # fmt: skip
@@ -205,7 +211,7 @@ def test_the_first_of_two_near_duplicates_stands() -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "empty_line"), ("x" * 400, None), ("x" * 401, "too_long")],
+    [("x" * 400, None), ("x" * 401, "too_long")],
 )
 def test_lengths(text: str, reason: str | None) -> None:
     assert judged(text) == [reason]
@@ -215,7 +221,7 @@ def test_lengths(text: str, reason: str | None) -> None:
 @given(st.lists(any_text, max_size=6))
 def test_what_stands_is_distinct(texts: list[str]) -> None:
     reasons = judged(*texts)
-    standing = [t.casefold() for t, reason in zip(texts, reasons, strict=True) if reason is None]
+    standing = [t for t, reason in zip(texts, reasons, strict=True) if reason is None]
     assert len(set(standing)) == len(standing)
     assert not set(judged(*texts, *texts)[len(texts) :]) & {None}
 
@@ -315,7 +321,8 @@ def test_seeds_are_the_first_candidates() -> None:
 
 def test_a_call_draws_six_seeds_and_two_examples() -> None:
     seeds = [f"s{n}" for n in range(20)]
-    plan = RoundPlan("r", 7, [], [f"e{n}" for n in range(9)], "model")
+    examples = [f"e{n}" for n in range(9)]
+    plan = dataclasses.replace(PLAN, example_ids=examples, examples=examples)
     call = draw_call(plan, 0, seeds, SETTINGS)
     assert len(set(call.seed_ids)) == 6
     assert len(set(call.example_ids)) == 2

@@ -11,7 +11,7 @@ from autoif_dagster import ids
 from autoif_dagster.recipe import Queries
 from autoif_dagster.records import ReconstructedQuery, RoundPlan
 from autoif_dagster.stages.queries import LAYOUTS, draw, join_parts
-from tests.stages.replies import PLAN
+from tests.stages.replies import OTHER_PLAN, PLAN
 
 
 def drawn(
@@ -84,7 +84,7 @@ def test_the_draw_depends_on_the_sets_alone(
 
 
 def test_another_round_draws_others() -> None:
-    other = RoundPlan("other", 8, [], [], "model")
+    other = OTHER_PLAN
     assert drawn(3, 100) != drawn(3, 100, plan=other)
     assert drawn(1, 100)[0].query_id in {f"q{n:03}" for n in range(100)}
 
@@ -110,7 +110,7 @@ def test_layouts_are_mixed_and_follow_from_the_pair() -> None:
     rows = drawn(100, 400, per_instruction=4)
     layouts = Counter(r.layout for r in rows)
     assert min(layouts[name] for name in LAYOUTS) > 150
-    other = drawn(100, 400, per_instruction=4, plan=RoundPlan("other", 8, [], [], "model"))
+    other = drawn(100, 400, per_instruction=4, plan=OTHER_PLAN)
     layout_of = {r.prompt_id: r.layout for r in rows}
     common = [r for r in other if r.prompt_id in layout_of]
     assert common

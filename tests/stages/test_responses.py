@@ -132,7 +132,7 @@ def test_any_answer_is_a_row(text: str, finish_reason: FinishReason) -> None:
 
 
 def test_the_answer_is_asked_for_k_times_inside_the_wrapper() -> None:
-    request = answer_request("prm", "Use no $commas.", "Why {is} it blue?", DEFAULT)
+    request = answer_request("prm", "Use no $commas.", "Why {is} it blue?", DEFAULT, seed=7)
     assert request.request_id == "prm"
     assert [s.index for s in request.samples] == list(range(8))
     assert len({s.seed for s in request.samples}) == 8
@@ -143,7 +143,7 @@ def test_the_answer_is_asked_for_k_times_inside_the_wrapper() -> None:
 
 def test_the_second_judgement_is_another_and_warmer() -> None:
     parts = ("rsp", "Use no commas.", "Why?", "Because.", DEFAULT)
-    first, second = (judge_request(*parts, attempt=n) for n in range(2))
+    first, second = (judge_request(*parts, attempt=n, seed=7) for n in range(2))
     assert first.messages == second.messages
     assert (first.sampling.temperature, second.sampling.temperature) == (0.0, 0.7)
     assert (first.samples[0].index, second.samples[0].index) == (0, 1)

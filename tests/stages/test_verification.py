@@ -287,7 +287,7 @@ def test_what_is_written_as_json_is_read_back(text: str, expected: bool) -> None
 
 def test_functions_and_cases_are_asked_for_apart() -> None:
     """Whoever writes cases does not see a function; each sample has a seed of its own."""
-    functions, case_request = requests("ins", "Use no $commas.", DEFAULT)
+    functions, case_request = requests("ins", "Use no $commas.", DEFAULT, seed=7)
     assert (functions.request_id, case_request.request_id) == ("function/ins", "case/ins")
     assert (len(functions.samples), len(case_request.samples)) == (8, 4)
     seeds = [s.seed for s in (*functions.samples, *case_request.samples)]
@@ -299,12 +299,12 @@ def test_functions_and_cases_are_asked_for_apart() -> None:
 
 
 def test_a_sample_asked_for_later_is_the_one_asked_for_at_once() -> None:
-    functions, _ = requests("ins", "Use no commas.", DEFAULT)
+    functions, _ = requests("ins", "Use no commas.", DEFAULT, seed=7)
     later = chat_request(
         "verifier_candidates.functions",
         functions.request_id,
         functions.sampling,
-        seed=DEFAULT.seed,
+        seed=7,
         samples=range(5, 6),
         prompt="write_function",
         instruction="Use no commas.",

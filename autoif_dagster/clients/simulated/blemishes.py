@@ -76,7 +76,7 @@ HOSTILE: dict[str, str] = {
 
 
             def evaluate(response):
-                return re.match(r"(\\w+\\s?)+$", response + " word" * 20 + "!") is not None
+                return re.match(r"(\\w+\\s?)+$", response + " word" * 40 + "!") is not None
             """,
         "shell": """
             import os

@@ -9,63 +9,70 @@ import re
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 
 from autoif_dagster.clients.simulated.drafts import Draft
+from autoif_dagster.clients.simulated.fragments import (
+    FULL_LINES,
+    LINES,
+    ROWS,
+    full_lines,
+    sentences,
+    table,
+    table_rows,
+    words,
+)
 from autoif_dagster.clients.simulated.grammar import Family, Label, Misreading, Params, Value
-
-Disguise = Callable[[Params, str], str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """A bound on a count. `test` and `slips` are conditions on `count`; a slip says another
-    relation, and `entailed` tells whether obeying this one obeys the slip."""
+    """A bound on a count. `test` and `slips` are conditions on `count`; a slip is another relation:
+    its test, its two wordings, and what obeying this relation means for it."""
 
     test: str
     holds: Callable[[int, int], bool]
-    phrasings: tuple[str, ...]  # {amount} of things
-    occurrences: tuple[str, ...]  # {subject} occurs
     near: tuple[int, ...]  # counts around n that are worth a case
-    slips: tuple[tuple[str, str, bool], ...] = ()
-    upper: bool = False  # an undercount is lenient
+    things: tuple[str, ...]  # wordings for a unit with a noun
+    occurrences: tuple[str, ...]  # wordings for a unit with a subject
+    slips: tuple[tuple[str, tuple[str, str], Label], ...] = ()
+    lenient: int = 0  # the sign of the miscounts that never reject an obeying text
 
 
 _MOST = ("Use at most «n» {noun}{note}.", "{subject} must appear at most «n» times.")
 _LEAST = ("Use at least «n» {noun}{note}.", "{subject} must appear at least «n» times.")
 _FEWER = ("Use fewer than «n» {noun}{note}.", "{subject} must appear fewer than «n» times.")
 _MORE = ("Use more than «n» {noun}{note}.", "{subject} must appear more than «n» times.")
-_SAID = {"at_most": _MOST, "at_least": _LEAST, "fewer": _FEWER, "more": _MORE}
-
 _RELATIONS = {
     "at_most": _Relation(
         "count <= «n»",
         lambda count, n: count <= n,
+        (0, 1),
         (
             _MOST[0],
             "Keep the whole answer to «n» {noun} or fewer{note}.",
             "Do not write more than «n» {noun}{note}.",
         ),
-        (_MOST[1],),
-        (0, 0, 1),
-        (("count < «n»", "fewer", False),),
-        upper=True,
+        _MOST[1:],
+        (("count < «n»", _FEWER, "CONTRADICTION"),),
+        lenient=-1,
     ),
     "at_least": _Relation(
         "count >= «n»",
         lambda count, n: count >= n,
+        (-1, 0),
         (
             _LEAST[0],
             "Write no fewer than «n» {noun}{note}.",
             "Let the answer have «n» or more {noun}{note}.",
         ),
         (_LEAST[1], "{subject} has to occur «n» times or more."),
-        (-1, -1, 0),
-        (("count > «n»", "more", False),),
+        (("count > «n»", _MORE, "CONTRADICTION"),),
+        lenient=1,
     ),
     "exactly": _Relation(
         "count == «n»",
         lambda count, n: count == n,
+        (-1, 0, 0, 1),
         (
             "Use exactly «n» {noun}{note}.",
             "Write «n» {noun}, no more and no fewer{note}.",
@@ -75,23 +82,23 @@ _RELATIONS = {
             "{subject} must appear exactly «n» times.",
             "{subject} has to occur «n» times, no more and no less.",
         ),
-        (-1, 0, 0, 1),
-        (("count >= «n»", "at_least", True), ("count <= «n»", "at_most", True)),
+        (("count >= «n»", _LEAST, "ENTAILMENT"), ("count <= «n»", _MOST, "ENTAILMENT")),
     ),
     "never": _Relation(
         "count == 0",
         lambda count, _: count == 0,
+        (0, 1),
         (),
         ("{subject} must not appear anywhere.",),
-        (0, 1),
-        upper=True,
+        lenient=-1,
     ),
     "once": _Relation(
         "count > 0",
         lambda count, _: count > 0,
+        (0, 1),
         (),
         ("{subject} must appear at least once.",),
-        (0, 1, 1),
+        lenient=1,
     ),
 }
 
@@ -111,79 +118,17 @@ class _Slip:
 @dataclass(frozen=True, slots=True)
 class _Unit:
     """What is counted. Things have a `noun` and a `note`, occurrences a `subject`. `build` writes
-    a text with exactly so many; `disguises` move a text by what wrong counters stumble over."""
+    a text with exactly so many; `disguise` varies a text by what wrong counters stumble over."""
 
     name: str
     count: Callable[[Params, str], int]
     build: Callable[[Params, Draft, int], str]
-    disguises: tuple[Disguise, ...]
+    disguise: Callable[[Params, str], tuple[str, ...]]
     right: tuple[str, ...]
     wrong: tuple[_Slip, ...]
     noun: str = ""
     note: str = ""
     subject: str = ""
-
-
-def _family(
-    unit: _Unit,
-    relation_name: str,
-    kind: str,
-    draws: dict[str, Sequence[Value]],
-    extra: tuple[str, ...] = (),
-) -> Family:
-    """`extra` are wordings that only this combination has."""
-    relation = _RELATIONS[relation_name]
-
-    def words(templates: tuple[str, ...], noun: str, note: str, subject: str) -> tuple[str, ...]:
-        return tuple(t.format(noun=noun, note=note, subject=subject) for t in templates)
-
-    def check(p: Params, text: str) -> bool:
-        return relation.holds(unit.count(p, text), p.n)
-
-    def obey(p: Params, d: Draft) -> str:
-        if relation_name == "at_most":
-            return unit.build(p, d, d.rng.randint(max(1, p.n // 2), p.n) if p.n < 100 else p.n)
-        surplus = d.rng.randint(0, 2 + p.n // 10) if relation_name in ("at_least", "once") else 0
-        return unit.build(p, d, p.n + surplus + (relation_name == "once"))
-
-    def edges(p: Params, d: Draft) -> tuple[str, ...]:
-        text = unit.build(p, d, max(0, p.n + d.rng.choice(relation.near)))
-        return text, *(disguise(p, text) for disguise in unit.disguises)
-
-    def misread(slip: _Slip) -> Misreading:
-        body = f"{slip.body}\nreturn {relation.test}"
-        if not (slip.noun or slip.subject):
-            return Misreading(body)
-        templates = relation.phrasings if slip.noun else relation.occurrences
-        lenient = relation_name != "exactly" and slip.drift == (-1 if relation.upper else 1)
-        label: Label = "ENTAILMENT" if lenient else "CONTRADICTION"
-        said = words(templates[:1], slip.noun, slip.note, slip.subject)[0]
-        return Misreading(body, said, label)
-
-    templates = relation.phrasings if unit.noun else relation.occurrences
-    counters = cycle(unit.right)
-    bound_slips = tuple(
-        Misreading(
-            f"{next(counters)}\nreturn {test}",
-            words(_SAID[said], unit.noun, unit.note, unit.subject)[0 if unit.noun else 1],
-            "ENTAILMENT" if entailed else "CONTRADICTION",
-        )
-        for test, said, entailed in relation.slips
-    )
-    return Family(
-        name=f"{unit.name}_{relation_name}",
-        kind=kind,
-        phrasings=extra + words(templates, unit.noun, unit.note, unit.subject),
-        draws=draws,
-        check=check,
-        obey=obey,
-        edges=edges,
-        right=tuple(
-            f"{counter}\n{_ANSWERS[i % len(_ANSWERS)].format(test=relation.test)}"
-            for i, counter in enumerate(unit.right)
-        ),
-        wrong=bound_slips + tuple(misread(slip) for slip in unit.wrong),
-    )
 
 
 _ANSWERS = (
@@ -193,23 +138,63 @@ _ANSWERS = (
 )
 
 
-def _empty(_: Params, __: str) -> str:
-    return ""
+def _family(
+    kind: str,
+    unit: _Unit,
+    relation_name: str,
+    draws: dict[str, Sequence[Value]],
+    *extra: str,
+) -> Family:
+    """`extra` are wordings that only this combination has."""
+    relation = _RELATIONS[relation_name]
 
+    def word(template: str, what: _Unit | _Slip) -> str:
+        return template.format(noun=what.noun, note=what.note, subject=what.subject)
 
-def _append(tail: str) -> Disguise:
-    return lambda _, text: text + tail
+    def obey(p: Params, d: Draft) -> str:
+        if relation_name == "at_most":
+            return unit.build(p, d, d.rng.randint(max(1, p.n // 2), p.n) if p.n < 100 else p.n)
+        surplus = d.rng.randint(0, 2 + p.n // 10) if relation_name in ("at_least", "once") else 0
+        return unit.build(p, d, p.n + surplus + (relation_name == "once"))
 
+    def edges(p: Params, d: Draft) -> tuple[str, ...]:
+        text = unit.build(p, d, max(0, p.n + d.rng.choice(relation.near)))
+        return text, text, *unit.disguise(p, text), ""
 
-def _swap(old: str, new: str, count: int = -1) -> Disguise:
-    return lambda _, text: text.replace(old, new, count)
+    def misread(slip: _Slip) -> Misreading:
+        body = f"{slip.body}\nreturn {relation.test}"
+        if not (slip.noun or slip.subject):
+            return Misreading(body)
+        template = (relation.things if slip.noun else relation.occurrences)[0]
+        lenient = relation.lenient and slip.drift == relation.lenient
+        return Misreading(body, word(template, slip), "ENTAILMENT" if lenient else "CONTRADICTION")
+
+    templates = relation.things if unit.noun else relation.occurrences
+    bounds = tuple(
+        Misreading(f"{counter}\nreturn {test}", word(said[not unit.noun], unit), label)
+        for counter, (test, said, label) in zip(unit.right, relation.slips, strict=False)
+    )
+    return Family(
+        name=f"{unit.name}_{relation_name}",
+        kind=kind,
+        phrasings=(*extra, *(word(template, unit) for template in templates)),
+        draws=draws,
+        check=lambda p, text: relation.holds(unit.count(p, text), p.n),
+        obey=obey,
+        edges=edges,
+        right=tuple(
+            f"{counter}\n{answer.format(test=relation.test)}"
+            for counter, answer in zip(unit.right, _ANSWERS, strict=True)
+        ),
+        wrong=(*bounds, *map(misread, unit.wrong)),
+    )
 
 
 def _halves(text: str, infix: str) -> str:
     """The text with something put between its middle words."""
-    words = text.split(" ")
-    middle = max(1, len(words) // 2)
-    return " ".join(words[:middle]) + infix + " ".join(words[middle:])
+    parts = text.split(" ")
+    middle = max(1, len(parts) // 2)
+    return " ".join(parts[:middle]) + infix + " ".join(parts[middle:])
 
 
 # --- words, sentences, characters, lines, paragraphs, digits -------------------------------------
@@ -219,13 +204,9 @@ _WORDS = _Unit(
     noun="words",
     count=lambda _, text: len(text.split()),
     build=lambda _, d, k: d.words(k),
-    disguises=(
-        lambda _, text: _halves(text, "  "),
-        lambda _, text: _halves(text, "\n"),
-        lambda _, text: _halves(text, " – "),
-        lambda _, text: _halves(text, "-"),
-        _append(" "),
-        _empty,
+    disguise=lambda _, text: (
+        *(_halves(text, infix) for infix in ("  ", "\n", " – ", "-")),
+        text + " ",
     ),
     right=(
         "count = len(response.split())",
@@ -237,20 +218,15 @@ _WORDS = _Unit(
         _Slip('count = len(re.findall(r"\\b\\w+\\b", response))', 1),
     ),
 )
-
 _SENTENCES = _Unit(
     "sentences",
     noun="sentences",
     note=' (a full stop, "!" or "?" ends a sentence)',
-    count=lambda _, text: sum(1 for part in re.split(r"[.!?]+", text) if part.strip()),
+    count=lambda _, text: len(sentences(text)),
     build=lambda _, d, k: " ".join(d.sentences(k)),
-    disguises=(
-        lambda _, text: text.removesuffix("."),
-        lambda _, text: text.removesuffix(".") + "!",
-        lambda _, text: text.replace(".", "?", 1),
-        _swap(". ", ".", 1),
-        _append(".."),
-        _empty,
+    disguise=lambda _, text: (
+        *(text.removesuffix(".") + end for end in ("", "!", "...")),
+        *(text.replace(". ", mark, 1) for mark in (".", "? ")),
     ),
     right=(
         'count = len([part for part in re.split(r"[.!?]+", response) if part.strip()])',
@@ -279,11 +255,11 @@ _CHARACTERS = _Unit(
     note=", spaces and line breaks included",
     count=lambda _, text: len(text),
     build=_characters,
-    disguises=(_append(" "), _append("\n"), lambda _, text: text[:-1], _swap(" ", "\n", 1), _empty),
+    disguise=lambda _, text: (text + " ", text + "\n", text[:-1], text.replace(" ", "\n", 1)),
     right=(
         "count = len(response)",
         "count = sum(1 for _ in response)",
-        "count = 0\nfor character in response:\n    count += 1",
+        "count = len(list(response))",
     ),
     wrong=(
         _Slip("count = len(response.strip())", -1),
@@ -295,57 +271,45 @@ _CHARACTERS = _Unit(
         ),
     ),
 )
-
 _LINES = _Unit(
     "lines",
     noun="non-empty lines",
-    count=lambda _, text: sum(1 for line in text.split("\n") if line.strip()),
+    count=lambda _, text: len(full_lines(text)),
     build=lambda _, d, k: "\n".join(d.sentences(k)),
-    disguises=(_swap("\n", "\n\n", 1), _append("\n"), _append("\n  "), _swap(". ", ".\n"), _empty),
+    disguise=lambda _, text: (
+        *(text.replace("\n", gap, 1) for gap in ("\n\n", " ")),
+        *(text + tail for tail in ("\n", "\n  ", "\n.")),
+    ),
     right=(
-        'count = len([line for line in response.split("\\n") if line.strip()])',
+        FULL_LINES + "count = len(lines)",
         'count = len(re.findall(r"[^\\n]*\\S[^\\n]*", response))',
-        "count = 0\n"
-        'for line in response.split("\\n"):\n'
-        '    if line.strip() != "":\n'
-        "        count += 1",
+        LINES + 'count = sum(line.strip() != "" for line in lines)',
     ),
     wrong=(
         _Slip('count = len(response.split("\\n"))', 1, noun="lines, empty ones included"),
         _Slip('count = response.strip().count("\\n") + 1', 1),
     ),
 )
-
 _PARAGRAPHS = _Unit(
     "paragraphs",
     noun="paragraphs",
     note=", with a blank line between one paragraph and the next",
     count=lambda _, text: sum(1 for part in re.split(r"\n\s*\n", text) if part.strip()),
     build=lambda _, d, k: "\n\n".join(d.block() for _ in range(k)),
-    disguises=(
-        _swap("\n\n", "\n\n\n\n", 1),
-        _swap("\n\n", "\n \n", 1),
-        _swap("\n\n", "\n", 1),
-        _swap(" ", "\n", 1),
-        _append("\n\n"),
-        _empty,
+    disguise=lambda _, text: (
+        *(text.replace("\n\n", gap, 1) for gap in ("\n\n\n\n", "\n \n", "\n")),
+        *(text.replace(" ", "\n", 1), text + "\n\n"),
     ),
     right=(
         'count = sum(1 for block in re.split(r"\\n\\s*\\n", response) if block.strip())',
-        "count = 0\n"
-        "inside = False\n"
-        'for line in response.split("\\n"):\n'
-        "    if line.strip() and not inside:\n"
-        "        count += 1\n"
-        "    inside = bool(line.strip())",
+        'full = [line.strip() != "" for line in response.split("\\n")]\n'
+        "count = sum(1 for before, here in zip([False] + full, full) if here and not before)",
+        'marks = "".join("x" if line.strip() else " " for line in response.split("\\n"))\n'
+        "count = len(marks.split())",
     ),
     wrong=(
         _Slip('count = len(response.split("\\n\\n"))', 1),
-        _Slip(
-            'count = len([line for line in response.split("\\n") if line.strip()])',
-            1,
-            noun="non-empty lines",
-        ),
+        _Slip(FULL_LINES + "count = len(lines)", 1, noun="non-empty lines"),
     ),
 )
 
@@ -366,11 +330,11 @@ _DIGITS = _Unit(
     noun="digits (0-9)",
     count=lambda _, text: sum(text.count(digit) for digit in string.digits),
     build=_figures,
-    disguises=(_append(" Its area is 1 m²."), _append(" The sign for three is ٣."), _empty),
+    disguise=lambda _, text: (text + " Its area is 1 m².", text + " The sign for three is ٣."),
     right=(
         'count = len(re.findall(r"[0-9]", response))',
         "count = sum(1 for character in response if character in string.digits)",
-        'count = 0\nfor digit in "0123456789":\n    count += response.count(digit)',
+        'count = sum(response.count(digit) for digit in "0123456789")',
     ),
     wrong=(
         _Slip('count = len(re.findall(r"[0-9]+", response))', -1, noun="numbers written in digits"),
@@ -378,7 +342,7 @@ _DIGITS = _Unit(
     ),
 )
 
-# --- lines with a prefix -------------------------------------------------------------------------
+# --- lines and words of a certain form -----------------------------------------------------------
 
 
 def _prefixed(p: Params, d: Draft, k: int) -> str:
@@ -387,33 +351,32 @@ def _prefixed(p: Params, d: Draft, k: int) -> str:
     return "\n".join(opening + items) or d.point()
 
 
-def _prefixed_unit(name: str, noun: str, variable: str) -> _Unit:
+def _prefixed_unit(name: str, noun: str) -> _Unit:
     return _Unit(
         name,
         noun=noun,
         note=', each on a line of its own that starts with "«prefix»"',
         count=lambda p, text: sum(line.startswith(p.prefix) for line in text.split("\n")),
         build=_prefixed,
-        disguises=(
-            lambda p, text: text.replace("\n" + p.prefix, "\n  " + p.prefix, 1),
-            lambda p, text: text + f" {p.prefix}and more",
-            lambda p, text: text + f"\n{p.prefix.strip()}and more",
-            lambda p, text: f"{text}\n{p.prefix}",
-            _empty,
+        disguise=lambda p, text: (
+            text.replace("\n" + p.prefix, "\n  " + p.prefix, 1),
+            f"{text} {p.prefix}and more",
+            f"{text}\n{p.prefix.strip()}and more",
+            f"{text}\n{p.prefix}",
         ),
         right=(
-            f'{variable} = [x for x in response.split("\\n") if x.startswith(«prefix»)]\n'
-            f"count = len({variable})",
-            f'{variable} = re.findall(r"^" + re.escape(«prefix»), response, flags=re.MULTILINE)\n'
-            f"count = len({variable})",
+            f'{name} = [x for x in response.split("\\n") if x.startswith(«prefix»)]\n'
+            f"count = len({name})",
+            f'{name} = re.findall(r"^" + re.escape(«prefix»), response, flags=re.MULTILINE)\n'
+            f"count = len({name})",
             f"# A line break in front finds the {noun} of the first line too.\n"
             'count = ("\\n" + response).count("\\n" + «prefix»)',
         ),
         wrong=(
             _Slip(f"# Count the {noun}.\ncount = response.count(«prefix»)", 1),
             _Slip(
-                f'{variable} = [x.strip() for x in response.split("\\n")]\n'
-                f"count = sum(1 for x in {variable} if x.startswith(«prefix».strip()))",
+                f'{name} = [x.strip() for x in response.split("\\n")]\n'
+                f"count = sum(1 for x in {name} if x.startswith(«prefix».strip()))",
                 1,
             ),
             _Slip(f'# Each of the {noun}.\ncount = response.count("\\n" + «prefix»)', -1),
@@ -421,8 +384,69 @@ def _prefixed_unit(name: str, noun: str, variable: str) -> _Unit:
     )
 
 
-_BULLETS = _prefixed_unit("bullets", "bullet points", "bullets")
-_HEADINGS = _prefixed_unit("headings", "headings", "headings")
+_BULLETS = _prefixed_unit("bullets", "bullet points")
+_HEADINGS = _prefixed_unit("headings", "headings")
+_TABLE_LINES = _Unit(
+    "table_lines",
+    noun='lines that both start and end with "|"',
+    note=", table header and rule included",
+    count=lambda _, text: len(table_rows(text)),
+    build=lambda _, d, k: f"{d.block()}\n\n{table(d, 2, k - 2)}",
+    disguise=lambda _, text: (
+        *(text + tail for tail in ("\nEither | or", "\n| open", " ", "\n|")),
+        text.replace("\n", "\n\n", 2),
+    ),
+    right=(
+        ROWS + "count = len(rows)",
+        'count = sum(line[:1] == line[-1:] == "|" for line in response.split("\\n"))',
+        'rows = re.findall(r"^[|](?:.*[|])?$", response, flags=re.MULTILINE)\ncount = len(rows)',
+    ),
+    wrong=(
+        _Slip(ROWS + "count = len(rows) - 2", -1, noun="table lines below the header and its rule"),
+        _Slip('count = sum(1 for line in response.split("\\n") if "|" in line)', 1),
+        _Slip(
+            'count = sum(line.strip().startswith("|") for line in response.split("\\n"))',
+            1,
+            noun='lines that start with "|"',
+        ),
+    ),
+)
+
+
+def _shouts(_: Params, d: Draft, k: int) -> str:
+    """Prose with exactly k words in capitals."""
+    found = [w.capitalize() if w.isupper() else w for w in d.prose().split()]
+    able = [i for i, w in enumerate(found) if re.fullmatch("[A-Za-z]{2,}[.,]?", w)]
+    for at in d.rng.sample(able, min(k, len(able))):
+        found[at] = found[at].upper()
+    return " ".join(found) + " NOW" * max(0, k - len(able))
+
+
+_SHOUTED = _Unit(
+    "shouted",
+    noun="words of two or more letters from A to Z in capitals only",
+    count=lambda _, text: len(re.findall(r"\b[A-Z]{2,}\b", text)),
+    build=_shouts,
+    disguise=lambda _, text: (
+        *(text + tail for tail in (" I agree.", " A NATO.", " It is number 7B.", " U.S. prices.")),
+        text.lower(),
+    ),
+    right=(
+        'count = len(re.findall(r"\\b[A-Z]{2,}\\b", response))',
+        'words = re.findall(r"\\w+", response)\n'
+        'count = len([word for word in words if re.fullmatch("[A-Z]{2,}", word)])',
+        'words = [word for word in re.split(r"\\W+", response) if len(word) > 1]\n'
+        "count = sum(set(word) <= set(string.ascii_uppercase) for word in words)",
+    ),
+    wrong=(
+        _Slip("count = sum(word.isupper() for word in response.split())", 0),
+        _Slip(
+            'count = len(re.findall(r"\\b[A-Z]+\\b", response))',
+            1,
+            noun="words of one or more letters from A to Z in capitals only",
+        ),
+    ),
+)
 
 # --- occurrences of a letter, a word, a sign -----------------------------------------------------
 
@@ -463,13 +487,10 @@ _LETTER = _Unit(
     subject='The letter "«letter»", small or capital,',
     count=lambda p, text: text.lower().count(p.letter.lower()),
     build=_letters,
-    disguises=(
-        lambda _, text: text.upper(),
-        lambda p, text: p.letter.upper() + text,
-        lambda p, text: f"{text} {p.letter.upper()}",
-        lambda p, text: f"{text} O{p.letter.lower()}o",
-        lambda p, text: f"{text} O{p.letter.lower()}",
-        _empty,
+    disguise=lambda p, text: (
+        text.upper(),
+        p.letter.upper() + text,
+        *(text + tail for tail in (f" {p.letter.upper()}", f" O{p.letter.lower()}o", " Oo")),
     ),
     right=(
         "count = response.lower().count(«letter».lower())",
@@ -521,18 +542,14 @@ def _mentions(p: Params, d: Draft, k: int) -> str:
 _WORD = _Unit(
     "word",
     subject='The word "«word»", in small or capital letters,',
-    count=lambda p, text: re.findall(r"\w+", text.lower()).count(p.word.lower()),
+    count=lambda p, text: words(text).count(p.word.lower()),
     build=_mentions,
-    disguises=(
-        lambda p, text: text.replace(p.word, p.word.capitalize(), 1),
-        lambda _, text: text.upper(),
-        lambda p, text: text.replace(p.word, p.word + "s", 1),
-        lambda p, text: f"{text} Un{p.word}ed too.",
-        lambda p, text: f"{text} Think of {p.word}ing.",
-        lambda p, text: f"{p.word.upper()} {text}",
-        lambda p, text: text.replace(p.word + " ", p.word + ", ", 1),
-        lambda p, text: f"{text} In a word: {p.word}!",
-        _empty,
+    disguise=lambda p, text: (
+        *(text.replace(p.word, form, 1) for form in (p.word.capitalize(), p.word + "s")),
+        *(f"{text} {tail}" for tail in (f"Un{p.word}ed too.", f"In a word: {p.word}!")),
+        text.replace(p.word + " ", p.word + ", ", 1),
+        text.upper(),
+        f"{p.word.upper()} {text}",
     ),
     right=(
         'count = re.findall(r"\\w+", response.lower()).count(«word».lower())',
@@ -565,13 +582,9 @@ _SIGN = _Unit(
     subject='The character "«mark»"',
     count=lambda p, text: text.count(p.mark),
     build=_signs,
-    disguises=(
-        lambda p, text: text + p.mark,
-        lambda p, text: text.replace(p.mark, p.mark * 2, 1),
-        lambda p, text: text.replace(p.mark, f" {p.mark}", 1),
-        lambda p, text: f"1{p.mark}000 " + text,
-        lambda p, text: p.mark + text,
-        _empty,
+    disguise=lambda p, text: (
+        *(text.replace(p.mark, form, 1) for form in (p.mark * 2, f" {p.mark}")),
+        *(f"1{p.mark}000 {text}", p.mark + text, text + p.mark),
     ),
     right=(
         "count = response.count(«mark»)",
@@ -598,7 +611,7 @@ _SIGN = _Unit(
 
 def _words_between(p: Params, d: Draft) -> tuple[str, ...]:
     text = d.words(max(0, d.rng.choice((p.low, p.high)) + d.rng.choice((-1, 0, 1))))
-    return text, *(disguise(p, text) for disguise in _WORDS.disguises)
+    return text, *_WORDS.disguise(p, text), ""
 
 
 _WORDS_BETWEEN = Family(
@@ -644,122 +657,127 @@ _SPARE_LETTERS = "bcfghjkpqvwxyz"
 _SIGNS = ";!?:-(*"
 
 FAMILIES = (
+    _WORDS_BETWEEN,
     _family(
-        _WORDS,
-        "at_most",
-        "length",
-        {"n": range(20, 100, 5)},
-        ("Say it all in «n» words or fewer.",),
+        "length", _WORDS, "at_most", {"n": range(20, 100, 5)}, "Say it all in «n» words or fewer."
     ),
     _family(
+        "length",
         _WORDS,
         "at_least",
-        "length",
         {"n": range(30, 130, 5)},
-        ("Take «n» words or more for the answer.",),
+        "Take «n» words or more for the answer.",
     ),
     _family(
+        "counts",
         _WORDS,
         "exactly",
-        "counts",
         {"n": range(10, 80)},
-        ("The word count of the answer has to be exactly «n».",),
+        "The word count of the answer has to be exactly «n».",
     ),
-    _WORDS_BETWEEN,
-    _family(_SENTENCES, "exactly", "counts", {"n": range(2, 9)}),
-    _family(_SENTENCES, "at_most", "length", {"n": range(2, 7)}),
+    _family("counts", _SENTENCES, "exactly", {"n": range(2, 9)}),
+    _family("length", _SENTENCES, "at_most", {"n": range(2, 7)}),
     _family(
+        "length",
         _CHARACTERS,
         "at_most",
-        "length",
         {"n": range(100, 500, 20)},
-        ("From its first to its last character, the answer may be at most «n» characters long.",),
+        "From its first to its last character, the answer may be at most «n» characters long.",
     ),
-    _family(_CHARACTERS, "at_least", "length", {"n": range(150, 600, 25)}),
+    _family("length", _CHARACTERS, "at_least", {"n": range(150, 600, 25)}),
     _family(
+        "counts",
         _LINES,
         "exactly",
-        "counts",
         {"n": range(2, 9)},
-        ("Spread the answer over «n» lines, neither more nor fewer; empty lines do not count.",),
+        "Spread the answer over «n» lines, neither more nor fewer; empty lines do not count.",
     ),
-    _family(_PARAGRAPHS, "exactly", "counts", {"n": range(2, 6)}),
-    _family(_DIGITS, "exactly", "counts", {"n": range(2, 12)}),
-    _family(_BULLETS, "exactly", "lists", {"n": range(2, 9), "prefix": ("- ", "* ", "+ ")}),
+    _family("counts", _PARAGRAPHS, "exactly", {"n": range(2, 6)}),
+    _family("counts", _DIGITS, "exactly", {"n": range(2, 12)}),
+    _family("lists", _BULLETS, "exactly", {"n": range(2, 9), "prefix": ("- ", "* ", "+ ")}),
     _family(
+        "lists",
         _BULLETS,
         "at_least",
-        "lists",
         {"n": range(3, 8), "prefix": ("- ", "* ", "• ")},
-        ('There have to be «n» or more bullet points, that is, lines that start with "«prefix»".',),
+        'There have to be «n» or more bullet points, that is, lines that start with "«prefix»".',
     ),
-    _family(_HEADINGS, "exactly", "headings", {"n": range(2, 6), "prefix": ("# ", "## ", "### ")}),
+    _family("headings", _HEADINGS, "exactly", {"n": range(2, 6), "prefix": ("# ", "## ", "### ")}),
     _family(
+        "headings",
         _HEADINGS,
         "at_least",
-        "headings",
         {"n": range(2, 5), "prefix": ("# ", "## ")},
-        ('Divide the answer by «n» or more Markdown headings: lines that start with "«prefix»".',),
+        'Divide the answer by «n» or more Markdown headings: lines that start with "«prefix»".',
     ),
     _family(
+        "letters",
         _LETTER,
         "never",
-        "letters",
         {"letter": _SPARE_LETTERS},
-        (
-            'Use no word that contains the letter "«letter»", small or capital.',
-            'Leave out the letter "«letter»" altogether, small or capital.',
-        ),
+        'Use no word that contains the letter "«letter»", small or capital.',
+        'Leave out the letter "«letter»" altogether, small or capital.',
     ),
-    _family(_LETTER, "at_least", "letters", {"letter": _COMMON_LETTERS, "n": range(8, 25)}),
-    _family(_LETTER, "exactly", "letters", {"letter": _SPARE_LETTERS, "n": range(2, 8)}),
+    _family("letters", _LETTER, "at_least", {"letter": _COMMON_LETTERS, "n": range(8, 25)}),
+    _family("letters", _LETTER, "exactly", {"letter": _SPARE_LETTERS, "n": range(2, 8)}),
     _family(
+        "keywords",
         _WORD,
         "once",
-        "keywords",
         {"word": _PLAIN_WORDS},
-        ('Include the word "«word»" at least once, in small or capital letters.',),
+        'Include the word "«word»" at least once, in small or capital letters.',
     ),
     _family(
-        _WORD,
-        "never",
         "keywords",
-        {"word": "important also really things simple often people help".split()},
-        ('Do not use the word "«word»" anywhere, in small or capital letters.',),
-    ),
-    _family(
         _WORD,
-        "exactly",
-        "repetition",
-        {"word": _PLAIN_WORDS, "n": range(2, 6)},
-        ('Say "«word»" «n» times in all, as a word of its own, small or capital.',),
-    ),
-    _family(
-        _WORD,
-        "at_least",
-        "repetition",
-        {"word": _PLAIN_WORDS, "n": range(2, 5)},
-        ('Keep coming back to the word "«word»", small or capital: no fewer than «n» times.',),
-    ),
-    _family(
-        _SIGN,
         "never",
-        "punctuation",
-        {"mark": ",;!?:-("},
-        ('Write without the character "«mark»".',),
+        {"word": "important also really things simple often people help".split()},
+        'Do not use the word "«word»" anywhere, in small or capital letters.',
     ),
     _family(
+        "repetition",
+        _WORD,
+        "exactly",
+        {"word": _PLAIN_WORDS, "n": range(2, 6)},
+        'Say "«word»" «n» times in all, as a word of its own, small or capital.',
+    ),
+    _family(
+        "repetition",
+        _WORD,
+        "at_least",
+        {"word": _PLAIN_WORDS, "n": range(2, 5)},
+        'Keep coming back to the word "«word»", small or capital: no fewer than «n» times.',
+    ),
+    _family(
+        "punctuation", _SIGN, "never", {"mark": ",;!?:-("}, 'Write without the character "«mark»".'
+    ),
+    _family(
+        "punctuation",
         _SIGN,
         "exactly",
-        "punctuation",
         {"mark": _SIGNS, "n": range(2, 7)},
-        ('Put in the character "«mark»" «n» times in all, at places of your choice.',),
+        'Put in the character "«mark»" «n» times in all, at places of your choice.',
     ),
     _family(
+        "punctuation",
         _SIGN,
         "at_least",
-        "punctuation",
         {"mark": _SIGNS, "n": range(2, 6)},
-        ('Let "«mark»" occur «n» times or more as a character of the answer.',),
+        'Let "«mark»" occur «n» times or more as a character of the answer.',
+    ),
+    _family(
+        "tables",
+        _TABLE_LINES,
+        "exactly",
+        {"n": range(4, 9)},
+        "Exactly «n» lines of the answer, table header and rule included, must both start and "
+        'end with "|".',
+    ),
+    _family(
+        "case",
+        _SHOUTED,
+        "exactly",
+        {"n": range(2, 7)},
+        "Exactly «n» words of two or more letters from A to Z must be all capitals.",
     ),
 )

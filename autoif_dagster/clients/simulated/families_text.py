@@ -1,6 +1,5 @@
 """Families about running text: case, letters, punctuation, keywords, order."""
 
-import re
 from itertools import pairwise
 
 from autoif_dagster.clients.simulated.drafts import Draft
@@ -85,52 +84,7 @@ def _is_growing(p: Params, text: str) -> bool:
     return full and all(len(a) < len(b) for a, b in pairwise(lines))
 
 
-def _shouts(d: Draft, count: int) -> str:
-    words = d.prose().split()
-    words = [w.capitalize() if w.isupper() else w for w in words]
-    able = [i for i, w in enumerate(words) if re.fullmatch("[A-Za-z]{2,}[.,]?", w)]
-    for at in d.rng.sample(able, min(count, len(able))):
-        words[at] = words[at].upper()
-    return " ".join(words) + " NOW" * max(0, count - len(able))
-
-
-SHOUTED = Family(
-    name="shouted_words",
-    kind="case",
-    phrasings=(
-        "Write exactly «n» words in capitals only, each of two or more letters from A to Z.",
-        "Exactly «n» words of two or more letters from A to Z must be all capitals.",
-    ),
-    draws={"n": range(2, 7)},
-    check=lambda p, text: len(re.findall(r"\b[A-Z]{2,}\b", text)) == p.n,
-    obey=lambda p, d: _shouts(d, p.n),
-    edges=lambda p, d: (
-        (text := _shouts(d, max(0, p.n + d.rng.choice((-1, 0, 0, 1))))),
-        text + " I agree.",
-        text + " A NATO.",
-        text + " It is number 7B.",
-        text + " U.S. prices.",
-        text.lower(),
-    ),
-    right=(
-        'return len(re.findall(r"\\b[A-Z]{2,}\\b", response)) == «n»',
-        'words = re.findall(r"\\w+", response)\n'
-        'shouted = [word for word in words if re.fullmatch("[A-Z]{2,}", word)]\n'
-        "return len(shouted) == «n»",
-    ),
-    wrong=(
-        Misreading("return sum(word.isupper() for word in response.split()) == «n»"),
-        Misreading('return len(re.findall(r"\\b[A-Z]+\\b", response)) == «n»'),
-        Misreading(
-            'return len(re.findall(r"\\b[A-Z]{2,}\\b", response)) >= «n»',
-            "Write at least «n» words of two or more letters in capitals only.",
-        ),
-    ),
-)
-
-
 FAMILIES = (
-    SHOUTED,
     Family(
         name="lower_only",
         kind="case",

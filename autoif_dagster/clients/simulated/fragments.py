@@ -2,6 +2,8 @@
 
 import re
 
+from autoif_dagster.clients.simulated.drafts import Draft
+
 LINES = 'lines = response.split("\\n")\n'
 FULL_LINES = 'lines = [line for line in response.split("\\n") if line.strip()]\n'
 ROWS = 'rows = [x for x in response.split("\\n") if x.startswith("|") and x.endswith("|")]\n'
@@ -24,3 +26,9 @@ def words(text: str) -> list[str]:
 
 def sentences(text: str) -> list[str]:
     return [s.strip() for s in re.split(r"[.!?]+", text) if s.strip()]
+
+
+def table(d: Draft, columns: int, rows: int, *header: str) -> str:
+    names = [*header, "Point", "Reason", "Detail", "Note", "Hint", "Step", "Cost", "Time", "Use"]
+    grid = [names[:columns], ["---"] * columns, *(d.points(columns) for _ in range(rows))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in grid)
