@@ -80,7 +80,7 @@ def test_many_may_create_one_home_at_once(home: Path) -> None:
         assert pool.map(open_it, [home] * 16, chunksize=1) == [0] * 16
     assert not list(home.rglob("*.new*"))
     assert sorted(path.name for path in home.iterdir()) == [
-        ".lock", "autoif.duckdb", "home.json", "lake",
+        ".gitignore", ".lock", "autoif.duckdb", "home.json", "lake",
     ]  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def _rows(path: Path, field: str) -> Iterator[tuple[int, object]]:
                 if line == 1 and (known := next((n for m, n in _MAGIC if raw.startswith(m)), "")):
                     raise InputError(f"{path}: is {known}; unpack or re-encode it as UTF-8 text")
                 text = raw.decode("utf-8-sig" if line == 1 else "utf-8").strip()
-                if line == 1 and text.startswith("["):
+                if is_json and line == 1 and text.startswith("["):
                     raise InputError(
                         f"{path}:1: is a JSON array; write one object a line, without the brackets"
                     )

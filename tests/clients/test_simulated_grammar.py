@@ -117,6 +117,12 @@ def test_the_border_has_two_sides(family: Family) -> None:
 
 
 @each_family
+def test_right_functions_differ_enough_to_vote(family: Family) -> None:
+    assert len(set(family.right)) >= 3
+    assert len(set(family.wrong)) >= 2
+
+
+@each_family
 def test_sources_are_recognised(family: Family) -> None:
     for params, _ in _draws(family, 5):
         for variant in _variants(family):

@@ -68,6 +68,7 @@ def facts_of(samples: Sequence[Sample], *, prompt: str, instruction: str) -> Fac
                 instruction_id=instruction,
                 sample_index=n,
                 response=s.text,
+                finish_reason="stop",
                 failure=s.failure,
             )
             for n, (i, s) in enumerate(zip(ids, samples, strict=True))
@@ -256,7 +257,7 @@ def test_details_and_figures_of_responses(fresh: Round) -> None:
         ("low_score", "3.0 < 8.0"),
         ("not_judged", "newly let in: materialize quality_scores to judge it"),
         ("duplicate_response", "of sample 0"),
-        ("empty_response", None),
+        ("empty_response", "finish reason stop"),
     ]
     kept = found[0]
     assert kept.prompt == "Use no commas. Why is the sky blue?"

@@ -216,7 +216,7 @@ FUNCTION_RULES = [
     FunctionRule("also on a case that fell", "+a -b (+c)", {"f": "TFT"},
                  "nondeterministic_function", again={"f": "TFF"}),
     FunctionRule("a run that was only slower shows nothing", SIX, {"f": "TTTFFF"},
-                 "kept", again={"f": "TTTFFH"}),
+                 "kept", again={"f": "TTTFFO"}),
     FunctionRule("nondeterminism comes before constancy", "+a -b", {"f": "TT"},
                  "nondeterministic_function", again={"f": "TF"}),
     FunctionRule("what does not compile falls as that", SIX, {"f": "IIIIII", "g": "TTTFFF"},

@@ -54,6 +54,7 @@ def jsonl(*values: object) -> str:
         ("unicode.txt", "Schreibe höchstens 3 Sätze. 🦆", [("Schreibe höchstens 3 Sätze. 🦆",
                                                             "other", 1)]),
         ("escaped.jsonl", r'{"instruction": "\u00fc \ud83e\udd86"}', [("ü 🦆", "other", 1)]),
+        ("brackets.txt", "[Names] go into brackets.", [("[Names] go into brackets.", "other", 1)]),
         ("case differs.txt", "A b.\na b.", [("A b.", "other", 1), ("a b.", "other", 2)]),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value[:20] else "",
@@ -75,12 +76,14 @@ def test_seeds_that_can_be_read(
         ("broken.jsonl", '"A."\n{"instruction": \n', ":2: is not JSON"),
         ("text.jsonl", "Be brief.\n", ":1: is not JSON"),
         ("two values.jsonl", '"A." "B."\n', ":1: is not JSON"),
-        ("a JSON array.jsonl", '[{"instruction": "A."}]', ":1: must be an object"),
+        ("a JSON array.jsonl", '[{"instruction": "A."}]', ":1: is a JSON array; write one object"),
+        ("a list.jsonl", '"A."\n["B."]', ":2: must be an object"),
+        ("seeds.json", '[{"instruction": "A."}]', ": write one JSON object a line and name it"),
         ("a number.jsonl", '"A."\n7\n', ":2: must be an object"),
         ("null.jsonl", "null", ":1: must be an object"),
-        ("huge number.jsonl", "1" * 5_000, ":1: is not JSON: Exceeds the limit"),
-        ("deep.jsonl", "[" * 200_000, ":1: is not JSON"),
-        ("no field.jsonl", '{"text": "A."}', ":1: instruction = None: must be text"),
+        ("huge number.jsonl", "1" * 5_000, ":1: is not JSON: beyond Python's limits"),
+        ("deep.jsonl", '{"a":' * 200_000, ":1: is not JSON: beyond Python's limits"),
+        ("no field.jsonl", '{"text": "A."}', ":1: the field instruction is missing"),
         ("null field.jsonl", '{"instruction": null}', ":1: instruction = None: must be text"),
         ("number field.jsonl", '{"instruction": 7}', ":1: instruction = 7: must be text"),
         ("list field.jsonl", '{"instruction": ["A."]}', ":1: instruction = ['A.']: must be text"),
@@ -93,8 +96,13 @@ def test_seeds_that_can_be_read(
         ("empty kind.jsonl", '{"instruction": "A.", "kind": " "}', ":1: kind = ' '"),
         ("half kind.jsonl", r'{"instruction": "A.", "kind": "\ud83e"}', r":1: kind = '\ud83e'"),
         ("repeated.txt", "A.\nB.\n A. \n", ":3: instruction: repeats line 1; remove one"),
-        ("UTF-16.txt", "Be brief.\n".encode("utf-16"), ":1: is not UTF-8"),
-        ("UTF-16.jsonl", '{"instruction": "A."}'.encode("utf-16"), ":1: is not UTF-8"),
+        ("long.txt", "A.\n" + "x" * 10_001, ":2: instruction has 10001 characters; at most 10000"),
+        ("UTF-16.txt", "Be brief.\n".encode("utf-16"), ": is UTF-16; unpack or re-encode it"),
+        ("UTF-16.jsonl", '{"instruction": "A."}'.encode("utf-16"), ": is UTF-16; unpack or"),
+        ("big-endian.txt", b"\xfe\xff\x00A", ": is UTF-16; unpack or re-encode it"),
+        ("seeds.jsonl", b"\x1f\x8b\x08\x00", ": is compressed with gzip; unpack"),
+        ("seeds.zip", b"PK\x03\x04\x14\x00", ": is a zip archive; unpack"),
+        ("seeds.parquet", b"PAR1\x15\x04", ": is a Parquet file; unpack"),
         ("Latin-1.txt", b"A.\nSch\xf6n.\n", ":2: is not UTF-8"),
         ("cut character.txt", b"A.\xf0\x9f", ":1: is not UTF-8"),
     ],
@@ -113,7 +121,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     missing = tmp_path / "seeds.jsonl"
     with pytest.raises(InputError, match=r"cannot be read \(No such file.*set seeds\.path"):
         read_seeds(missing)
-    with pytest.raises(InputError, match=r"cannot be read \(Is a directory.*set seeds\.path"):
+    with pytest.raises(InputError, match=r"is no regular file; set seeds\.path"):
         read_seeds(tmp_path)
     with pytest.raises(InputError, match=r"cannot be read .*set queries\.path"):
         list(read_queries(Queries(path=missing)))
@@ -193,13 +201,13 @@ def test_the_field_is_found_or_named(
 @pytest.mark.parametrize(
     ("name", "content", "field", "complaint"),
     [
-        ("empty.jsonl", "", "", ": no row has a usable query"),
-        ("short.txt", "Why?\n", "", ": no row has a usable query"),
+        ("empty.jsonl", "", "", ": is empty or has no usable query"),
+        ("short.txt", "Why?\n", "", ": is empty or has no usable query"),
         ("other.jsonl", jsonl({"body": SKY}), "", ":1: has none of the fields query, instruction"),
         ("misnamed.jsonl", jsonl({"body": SKY}), "boddy",
-         ": no row has a usable query in the field boddy; set queries.field"),
+         ": is empty or has no usable query in the field boddy; set queries.field"),
         ("broken.jsonl", jsonl({"query": SKY}) + "{", "", ":2: is not JSON"),
-        ("UTF-16.txt", SKY.encode("utf-16"), "", ":1: is not UTF-8"),
+        ("UTF-16.txt", SKY.encode("utf-16"), "", ": is UTF-16"),
     ],
 )  # fmt: skip
 def test_query_files_without_use(

@@ -316,7 +316,7 @@ def test_a_sample_asked_for_later_is_the_one_asked_for_at_once() -> None:
     ("text", "limit", "clipped"),
     [
         ("a\n  b\tc", 9, "a b c"),
-        ("", 9, ""),
+        ("", 9, "(nothing)"),
         ("abcdef", 6, "abcdef"),
         ("abcdefg", 6, "abcde…"),
     ],

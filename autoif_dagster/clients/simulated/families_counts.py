@@ -7,8 +7,8 @@ from the two.
 
 import re
 import string
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from autoif_dagster.clients.simulated.drafts import Draft
 from autoif_dagster.clients.simulated.fragments import (
@@ -129,6 +129,7 @@ class _Unit:
     noun: str = ""
     note: str = ""
     subject: str = ""
+    own: Mapping[str, str] = field(default_factory=dict)  # a further wording under a relation
 
 
 _ANSWERS = (
@@ -139,13 +140,8 @@ _ANSWERS = (
 
 
 def _family(
-    kind: str,
-    unit: _Unit,
-    relation_name: str,
-    draws: dict[str, Sequence[Value]],
-    *extra: str,
+    kind: str, unit: _Unit, relation_name: str, draws: dict[str, Sequence[Value]]
 ) -> Family:
-    """`extra` are wordings that only this combination has."""
     relation = _RELATIONS[relation_name]
 
     def word(template: str, what: _Unit | _Slip) -> str:
@@ -159,7 +155,7 @@ def _family(
 
     def edges(p: Params, d: Draft) -> tuple[str, ...]:
         text = unit.build(p, d, max(0, p.n + d.rng.choice(relation.near)))
-        return text, text, *unit.disguise(p, text), ""
+        return text, *unit.disguise(p, text), ""
 
     def misread(slip: _Slip) -> Misreading:
         body = f"{slip.body}\nreturn {relation.test}"
@@ -170,6 +166,7 @@ def _family(
         return Misreading(body, word(template, slip), "ENTAILMENT" if lenient else "CONTRADICTION")
 
     templates = relation.things if unit.noun else relation.occurrences
+    own = (unit.own[relation_name],) if relation_name in unit.own else ()
     bounds = tuple(
         Misreading(f"{counter}\nreturn {test}", word(said[not unit.noun], unit), label)
         for counter, (test, said, label) in zip(unit.right, relation.slips, strict=False)
@@ -177,7 +174,7 @@ def _family(
     return Family(
         name=f"{unit.name}_{relation_name}",
         kind=kind,
-        phrasings=(*extra, *(word(template, unit) for template in templates)),
+        phrasings=(*own, *(word(template, unit) for template in templates)),
         draws=draws,
         check=lambda p, text: relation.holds(unit.count(p, text), p.n),
         obey=obey,
@@ -202,6 +199,11 @@ def _halves(text: str, infix: str) -> str:
 _WORDS = _Unit(
     "words",
     noun="words",
+    own={
+        "at_most": "Say it all in «n» words or fewer.",
+        "at_least": "Take «n» words or more for the answer.",
+        "exactly": "The word count of the answer has to be exactly «n».",
+    },
     count=lambda _, text: len(text.split()),
     build=lambda _, d, k: d.words(k),
     disguise=lambda _, text: (
@@ -253,6 +255,10 @@ _CHARACTERS = _Unit(
     "characters",
     noun="characters",
     note=", spaces and line breaks included",
+    own={
+        "at_most": "From its first to its last character, the answer may be at "
+        "most «n» characters long."
+    },
     count=lambda _, text: len(text),
     build=_characters,
     disguise=lambda _, text: (text + " ", text + "\n", text[:-1], text.replace(" ", "\n", 1)),
@@ -274,6 +280,10 @@ _CHARACTERS = _Unit(
 _LINES = _Unit(
     "lines",
     noun="non-empty lines",
+    own={
+        "exactly": "Spread the answer over «n» lines, neither more nor fewer; "
+        "empty lines do not count."
+    },
     count=lambda _, text: len(full_lines(text)),
     build=lambda _, d, k: "\n".join(d.sentences(k)),
     disguise=lambda _, text: (
@@ -351,11 +361,12 @@ def _prefixed(p: Params, d: Draft, k: int) -> str:
     return "\n".join(opening + items) or d.point()
 
 
-def _prefixed_unit(name: str, noun: str) -> _Unit:
+def _prefixed_unit(name: str, noun: str, own: dict[str, str]) -> _Unit:
     return _Unit(
         name,
         noun=noun,
         note=', each on a line of its own that starts with "«prefix»"',
+        own=own,
         count=lambda p, text: sum(line.startswith(p.prefix) for line in text.split("\n")),
         build=_prefixed,
         disguise=lambda p, text: (
@@ -384,12 +395,30 @@ def _prefixed_unit(name: str, noun: str) -> _Unit:
     )
 
 
-_BULLETS = _prefixed_unit("bullets", "bullet points")
-_HEADINGS = _prefixed_unit("headings", "headings")
+_BULLETS = _prefixed_unit(
+    "bullets",
+    "bullet points",
+    {
+        "at_least": "There have to be «n» or more bullet points, that is, lines "
+        'that start with "«prefix»".'
+    },
+)
+_HEADINGS = _prefixed_unit(
+    "headings",
+    "headings",
+    {
+        "at_least": "Divide the answer by «n» or more Markdown headings: lines "
+        'that start with "«prefix»".'
+    },
+)
 _TABLE_LINES = _Unit(
     "table_lines",
     noun='lines that both start and end with "|"',
     note=", table header and rule included",
+    own={
+        "exactly": "Exactly «n» lines of the answer, table header and rule included, "
+        'must both start and end with "|".'
+    },
     count=lambda _, text: len(table_rows(text)),
     build=lambda _, d, k: f"{d.block()}\n\n{table(d, 2, k - 2)}",
     disguise=lambda _, text: (
@@ -425,6 +454,7 @@ def _shouts(_: Params, d: Draft, k: int) -> str:
 _SHOUTED = _Unit(
     "shouted",
     noun="words of two or more letters from A to Z in capitals only",
+    own={"exactly": "Exactly «n» words of two or more letters from A to Z must be all capitals."},
     count=lambda _, text: len(re.findall(r"\b[A-Z]{2,}\b", text)),
     build=_shouts,
     disguise=lambda _, text: (
@@ -456,12 +486,6 @@ _LISTED = (
 ).split()
 
 
-def _without_letter(letter: str, text: str) -> str:
-    """The text without its words that hold a letter, still ending with a stop."""
-    kept = [word for word in text.split() if letter not in word.lower()]
-    return " ".join(kept).rstrip(",.") + "." if kept else "."
-
-
 def _letters(p: Params, d: Draft, k: int) -> str:
     """Prose with exactly k of a letter: words are dropped or listed until the count is met."""
     letter = p.letter.lower()
@@ -485,6 +509,7 @@ def _letters(p: Params, d: Draft, k: int) -> str:
 _LETTER = _Unit(
     "letter",
     subject='The letter "«letter»", small or capital,',
+    own={"never": 'Use no word that contains the letter "«letter»", small or capital.'},
     count=lambda p, text: text.lower().count(p.letter.lower()),
     build=_letters,
     disguise=lambda p, text: (
@@ -542,6 +567,13 @@ def _mentions(p: Params, d: Draft, k: int) -> str:
 _WORD = _Unit(
     "word",
     subject='The word "«word»", in small or capital letters,',
+    own={
+        "once": 'Include the word "«word»" at least once, in small or capital letters.',
+        "never": 'Do not use the word "«word»" anywhere, in small or capital letters.',
+        "exactly": 'Say "«word»" «n» times in all, as a word of its own, small or capital.',
+        "at_least": 'Keep coming back to the word "«word»", small or capital: no '
+        "fewer than «n» times.",
+    },
     count=lambda p, text: words(text).count(p.word.lower()),
     build=_mentions,
     disguise=lambda p, text: (
@@ -580,6 +612,11 @@ def _signs(p: Params, d: Draft, k: int) -> str:
 _SIGN = _Unit(
     "sign",
     subject='The character "«mark»"',
+    own={
+        "never": 'Write without the character "«mark»".',
+        "exactly": 'Put in the character "«mark»" «n» times in all, at places of your choice.',
+        "at_least": 'Let "«mark»" occur «n» times or more as a character of the answer.',
+    },
     count=lambda p, text: text.count(p.mark),
     build=_signs,
     disguise=lambda p, text: (
@@ -658,126 +695,35 @@ _SIGNS = ";!?:-(*"
 
 FAMILIES = (
     _WORDS_BETWEEN,
-    _family(
-        "length", _WORDS, "at_most", {"n": range(20, 100, 5)}, "Say it all in «n» words or fewer."
-    ),
-    _family(
-        "length",
-        _WORDS,
-        "at_least",
-        {"n": range(30, 130, 5)},
-        "Take «n» words or more for the answer.",
-    ),
-    _family(
-        "counts",
-        _WORDS,
-        "exactly",
-        {"n": range(10, 80)},
-        "The word count of the answer has to be exactly «n».",
-    ),
+    _family("length", _WORDS, "at_most", {"n": range(20, 100, 5)}),
+    _family("length", _WORDS, "at_least", {"n": range(30, 130, 5)}),
+    _family("counts", _WORDS, "exactly", {"n": range(10, 80)}),
     _family("counts", _SENTENCES, "exactly", {"n": range(2, 9)}),
     _family("length", _SENTENCES, "at_most", {"n": range(2, 7)}),
-    _family(
-        "length",
-        _CHARACTERS,
-        "at_most",
-        {"n": range(100, 500, 20)},
-        "From its first to its last character, the answer may be at most «n» characters long.",
-    ),
+    _family("length", _CHARACTERS, "at_most", {"n": range(100, 500, 20)}),
     _family("length", _CHARACTERS, "at_least", {"n": range(150, 600, 25)}),
-    _family(
-        "counts",
-        _LINES,
-        "exactly",
-        {"n": range(2, 9)},
-        "Spread the answer over «n» lines, neither more nor fewer; empty lines do not count.",
-    ),
+    _family("counts", _LINES, "exactly", {"n": range(2, 9)}),
     _family("counts", _PARAGRAPHS, "exactly", {"n": range(2, 6)}),
     _family("counts", _DIGITS, "exactly", {"n": range(2, 12)}),
     _family("lists", _BULLETS, "exactly", {"n": range(2, 9), "prefix": ("- ", "* ", "+ ")}),
-    _family(
-        "lists",
-        _BULLETS,
-        "at_least",
-        {"n": range(3, 8), "prefix": ("- ", "* ", "• ")},
-        'There have to be «n» or more bullet points, that is, lines that start with "«prefix»".',
-    ),
+    _family("lists", _BULLETS, "at_least", {"n": range(3, 8), "prefix": ("- ", "* ", "• ")}),
     _family("headings", _HEADINGS, "exactly", {"n": range(2, 6), "prefix": ("# ", "## ", "### ")}),
-    _family(
-        "headings",
-        _HEADINGS,
-        "at_least",
-        {"n": range(2, 5), "prefix": ("# ", "## ")},
-        'Divide the answer by «n» or more Markdown headings: lines that start with "«prefix»".',
-    ),
-    _family(
-        "letters",
-        _LETTER,
-        "never",
-        {"letter": _SPARE_LETTERS},
-        'Use no word that contains the letter "«letter»", small or capital.',
-        'Leave out the letter "«letter»" altogether, small or capital.',
-    ),
+    _family("headings", _HEADINGS, "at_least", {"n": range(2, 5), "prefix": ("# ", "## ")}),
+    _family("letters", _LETTER, "never", {"letter": _SPARE_LETTERS}),
     _family("letters", _LETTER, "at_least", {"letter": _COMMON_LETTERS, "n": range(8, 25)}),
     _family("letters", _LETTER, "exactly", {"letter": _SPARE_LETTERS, "n": range(2, 8)}),
-    _family(
-        "keywords",
-        _WORD,
-        "once",
-        {"word": _PLAIN_WORDS},
-        'Include the word "«word»" at least once, in small or capital letters.',
-    ),
+    _family("keywords", _WORD, "once", {"word": _PLAIN_WORDS}),
     _family(
         "keywords",
         _WORD,
         "never",
         {"word": "important also really things simple often people help".split()},
-        'Do not use the word "«word»" anywhere, in small or capital letters.',
     ),
-    _family(
-        "repetition",
-        _WORD,
-        "exactly",
-        {"word": _PLAIN_WORDS, "n": range(2, 6)},
-        'Say "«word»" «n» times in all, as a word of its own, small or capital.',
-    ),
-    _family(
-        "repetition",
-        _WORD,
-        "at_least",
-        {"word": _PLAIN_WORDS, "n": range(2, 5)},
-        'Keep coming back to the word "«word»", small or capital: no fewer than «n» times.',
-    ),
-    _family(
-        "punctuation", _SIGN, "never", {"mark": ",;!?:-("}, 'Write without the character "«mark»".'
-    ),
-    _family(
-        "punctuation",
-        _SIGN,
-        "exactly",
-        {"mark": _SIGNS, "n": range(2, 7)},
-        'Put in the character "«mark»" «n» times in all, at places of your choice.',
-    ),
-    _family(
-        "punctuation",
-        _SIGN,
-        "at_least",
-        {"mark": _SIGNS, "n": range(2, 6)},
-        'Let "«mark»" occur «n» times or more as a character of the answer.',
-    ),
-    _family(
-        "tables",
-        _TABLE_LINES,
-        "exactly",
-        {"n": range(4, 9)},
-        "Exactly «n» lines of the answer, table header and rule included, must both start and "
-        'end with "|".',
-    ),
-    _family(
-        "case",
-        _SHOUTED,
-        "exactly",
-        {"n": range(2, 7)},
-        "Exactly «n» words of two or more letters from A to Z must be all capitals.",
-    ),
+    _family("repetition", _WORD, "exactly", {"word": _PLAIN_WORDS, "n": range(2, 6)}),
+    _family("repetition", _WORD, "at_least", {"word": _PLAIN_WORDS, "n": range(2, 5)}),
+    _family("punctuation", _SIGN, "never", {"mark": ",;!?:-("}),
+    _family("punctuation", _SIGN, "exactly", {"mark": _SIGNS, "n": range(2, 7)}),
+    _family("punctuation", _SIGN, "at_least", {"mark": _SIGNS, "n": range(2, 6)}),
+    _family("tables", _TABLE_LINES, "exactly", {"n": range(4, 9)}),
+    _family("case", _SHOUTED, "exactly", {"n": range(2, 7)}),
 )

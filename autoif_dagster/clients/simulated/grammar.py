@@ -11,7 +11,7 @@ by all families, because a slot's name decides what may stand in it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from random import Random
@@ -24,7 +24,7 @@ Value = int | str
 Label = Literal["ENTAILMENT", "NEUTRAL", "CONTRADICTION"]
 
 _ANSWER_CHARS = 40  # a text longer than this passes for an answer
-_DRAWS = 20  # of border texts, before a side counts as empty
+DRAWS = 20  # of border texts, before a side counts as empty
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS)}
 _INTEGER = re.compile(r"\d+|" + "|".join(_NUMBER_WORDS[1:]))
@@ -162,19 +162,22 @@ class Family:
             return text if self.check(params, text) else self.border(params, draft, obeys=True)
         if not self.check(params, text := draft.prose()):
             return text
-        texts = (text.strip() for text in self._border_texts(params, draft))
-        breaking = [text for text in texts if not self.check(params, text)]
-        return next((t for t in breaking if len(t) > _ANSWER_CHARS), (*breaking, None)[0])
+        drawn = (text.strip() for _ in range(DRAWS) for text in self.border_texts(params, draft))
+        breaking = (text for text in drawn if not self.check(params, text))
+        short = next(breaking, None)
+        if short is None or len(short) > _ANSWER_CHARS:
+            return short
+        return next((text for text in breaking if len(text) > _ANSWER_CHARS), short)
 
     def border(self, params: Params, draft: Draft, *, obeys: bool) -> str | None:
         """A text at the border, on the side asked for; None where none was found."""
-        texts = self._border_texts(params, draft)
-        return next((text for text in texts if self.check(params, text) is obeys), None)
+        drawn = (text for _ in range(DRAWS) for text in self.border_texts(params, draft))
+        return next((text for text in drawn if self.check(params, text) is obeys), None)
 
-    def _border_texts(self, params: Params, draft: Draft) -> Iterator[str]:
-        for _ in range(_DRAWS):
-            texts = self.edges(params, draft)
-            yield from draft.rng.sample(texts, len(texts))
+    def border_texts(self, params: Params, draft: Draft) -> list[str]:
+        """Texts at the border, on either side of it, in any order."""
+        texts = self.edges(params, draft)
+        return draft.rng.sample(texts, len(texts))
 
 
 @dataclass(frozen=True, slots=True)

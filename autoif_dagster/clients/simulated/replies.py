@@ -8,7 +8,7 @@ rendered prompt and returns what was planted along with the text; nothing else i
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -23,7 +23,7 @@ from autoif_dagster.clients.simulated import (
     families_text,
 )
 from autoif_dagster.clients.simulated.drafts import Draft, content_words, mentions
-from autoif_dagster.clients.simulated.grammar import Grammar, Match, phrase
+from autoif_dagster.clients.simulated.grammar import DRAWS, Grammar, Match, phrase
 from autoif_dagster.recipe import Simulator
 
 GRAMMAR = Grammar(
@@ -229,10 +229,12 @@ def _cases(
     cases: list[dict[str, object]] = []
     truth: list[Truth] = []
     seen: set[str] = set()
+    borders = _Borders(match, rng)
     for index in rng.sample(range(count), count):
         obeys = index % 2 == 0
         border = index // 2 < near_misses or rng.random() < rates.boundary_case_rate
-        text = _case_text(match, obeys, border, seen, rng)
+        texts = borders.texts(obeys) if border else _plain_texts(match, obeys, rng)
+        text = next((text for text in texts if text not in seen), None)
         flipped = rng.random() < rates.wrong_case_rate
         if text is None:
             continue
@@ -247,14 +249,28 @@ def _lower_text(value: bool) -> str:
     return str(value).lower()
 
 
-def _case_text(match: Match, obeys: bool, border: bool, seen: set[str], rng: Random) -> str | None:
-    """A text on the side asked for that this reply does not have yet, if one is found."""
-    write = match.family.border if border else match.family.text
+def _plain_texts(match: Match, obeys: bool, rng: Random) -> Iterator[str]:
     for _ in range(4):
-        text = write(match.params, Draft.example(rng), obeys=obeys)
-        if text is not None and text not in seen:
-            return text
-    return None
+        text = match.family.text(match.params, Draft.example(rng), obeys=obeys)
+        if text is not None:
+            yield text
+
+
+class _Borders:
+    """The border texts of one reply: those written in search of one side serve the other too."""
+
+    def __init__(self, match: Match, rng: Random) -> None:
+        self._match, self._rng = match, rng
+        self._found: dict[bool, list[str]] = {True: [], False: []}
+
+    def texts(self, obeys: bool) -> Iterator[str]:
+        family, params = self._match.family, self._match.params
+        for _ in range(DRAWS):
+            while self._found[obeys]:
+                yield self._found[obeys].pop()
+            for text in family.border_texts(params, Draft.example(self._rng)):
+                self._found[family.check(params, text)].append(text)
+        yield from self._found[obeys]
 
 
 # --- back-translation and entailment -------------------------------------------------------------
