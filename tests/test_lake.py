@@ -539,7 +539,7 @@ def test_a_session_keeps_reading_the_files_it_found(lake: Lake) -> None:
             replaced = writer.write_rows("seed_instructions", [seed(1, kind="new")])
         assert replaced.changed
         assert sum(1 for _ in half) == rows - 1
-        assert reader.value("SELECT count(*) FROM seed_instructions") == rows
+        assert reader.count("SELECT count(*) FROM seed_instructions") == rows
     assert len(contents(lake, "seed_instructions", None)) == 1
 
 
