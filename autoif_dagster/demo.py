@@ -142,16 +142,17 @@ def _opening(recipe: Recipe, round_key: str) -> str:
 
 
 def _ending(recipe: Recipe) -> str:
-    root = home_path()
     lines = [
-        f"The data:      {root / 'autoif.duckdb'}  (views sft_dataset, dpo_pairs, rejections, …)",
+        f"The data:      {home_path() / 'autoif.duckdb'}  (views sft_dataset, dpo_pairs, …)",
         "The UI:        make ui  (lineage, previews, checks of every table above)",
-        "A real model:  AUTOIF_HOME=./real AUTOIF_RECIPE=default AUTOIF__SUPERVISOR__MODEL=… "
-        "AUTOIF__SUPERVISOR__BASE_URL=… make demo",
     ]
     if recipe.simulated:
         lines.insert(
             0, "This data is simulated: it shows how the pipeline works, train nothing on it."
+        )
+        lines.append(
+            "A real model:  AUTOIF_HOME=./real AUTOIF_RECIPE=default AUTOIF__SUPERVISOR__MODEL=… "
+            "AUTOIF__SUPERVISOR__BASE_URL=… make demo"
         )
     return "\n".join(lines)
 

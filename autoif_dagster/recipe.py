@@ -501,33 +501,39 @@ def _extra(field: FieldInfo) -> dict[str, str]:
 
 
 def _cross_check(recipe: Recipe, origins: _Origins, chosen: str) -> None:
-    """Rules between fields."""
-    if recipe.queries.min_chars > recipe.queries.max_chars:
-        origin = _origin(origins, chosen, ("queries", "min_chars"), ("queries", "max_chars"))
-        raise RecipeError(
-            f"{origin}: queries.min_chars = {recipe.queries.min_chars}: "
-            f"must be ≤ queries.max_chars = {recipe.queries.max_chars}"
-        )
-    if 2 * recipe.verification.near_misses > recipe.verification.cases_per_reply:
-        origin = _origin(
-            origins, chosen, ("verification", "near_misses"), ("verification", "cases_per_reply")
-        )
-        raise RecipeError(
-            f"{origin}: verification.near_misses = {recipe.verification.near_misses}: must be at "
-            f"most half of verification.cases_per_reply = {recipe.verification.cases_per_reply}"
-        )
-    rates = recipe.simulator
-    if rates.obeying_response_rate + rates.unrelated_response_rate > 1:
-        origin = _origin(
-            origins,
-            chosen,
-            ("simulator", "obeying_response_rate"),
-            ("simulator", "unrelated_response_rate"),
-        )
-        raise RecipeError(
-            f"{origin}: simulator.obeying_response_rate = {rates.obeying_response_rate}: must be "
-            f"≤ 1 − simulator.unrelated_response_rate = {1 - rates.unrelated_response_rate:g}"
-        )
+    """Rules between fields: what may not exceed what, or nothing could come out."""
+    queries, verification, rates = recipe.queries, recipe.verification, recipe.simulator
+    for field, bound, words, others in (
+        ("queries.min_chars", queries.max_chars, "queries.max_chars", ("queries.max_chars",)),
+        (
+            "verification.near_misses",
+            verification.cases_per_reply / 2,
+            "half of verification.cases_per_reply",
+            ("verification.cases_per_reply",),
+        ),
+        (
+            "verification.min_functions",
+            verification.functions,
+            "verification.functions",
+            ("verification.functions",),
+        ),
+        (
+            "verification.min_cases",
+            verification.case_replies * verification.cases_per_reply,
+            "verification.case_replies × verification.cases_per_reply",
+            ("verification.case_replies", "verification.cases_per_reply"),
+        ),
+        (
+            "simulator.obeying_response_rate",
+            1 - rates.unrelated_response_rate,
+            "1 − simulator.unrelated_response_rate",
+            ("simulator.unrelated_response_rate",),
+        ),
+    ):
+        value = value_at(recipe, field)
+        if isinstance(value, (int, float)) and value > bound + 1e-12:
+            origin = _origin(origins, chosen, *(tuple(f.split(".")) for f in (field, *others)))
+            raise RecipeError(f"{origin}: {field} = {value}: must be ≤ {words} = {bound:g}")
 
 
 def _origin(origins: _Origins, chosen: str, *fields: tuple[str, ...]) -> str:

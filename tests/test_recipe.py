@@ -130,7 +130,7 @@ def accepted(path: Path, name: str, value: float) -> None:
     try:
         recipe = load_recipe(path, {})
     except RecipeError as error:
-        assert str(error).count(name.partition(".")[0] + ".") == 2, error  # noqa: PT017
+        assert str(error).count(name.partition(".")[0] + ".") >= 2, error  # noqa: PT017
     else:
         found: Any = recipe
         for part in name.split("."):
@@ -284,7 +284,7 @@ def test_a_variable_is_read_by_the_fields_type(variable: str, raw: str, value: o
         (
             "AUTOIF__VERIFICATION__CASES_PER_REPLY",
             "3",
-            "verification.near_misses = 2: must be at most half of verification.cases_",
+            "verification.near_misses = 2: must be ≤ half of verification.cases_",
         ),
     ],
 )
@@ -349,7 +349,7 @@ def test_a_wrong_variable_is_named(variable: str, raw: str, said: str) -> None:
         ),
         (
             "[verification]\nnear_misses = 4",
-            "verification.near_misses = 4: must be at most half of verification.cases_",
+            "verification.near_misses = 4: must be ≤ half of verification.cases_",
         ),
         (
             "[simulator]\nobeying_response_rate = 0.95",

@@ -32,7 +32,7 @@ SELECT
         WHEN 'low_accuracy' THEN format('{} of {} votes', passed, votes)
         WHEN 'not_judged' THEN 'newly let in: materialize quality_scores to judge it'
         WHEN 'unreadable_score' THEN scores.detail
-        WHEN 'low_score' THEN format('{:.1f} < {:.1f}', scores.score, $min_score)
+        WHEN 'low_score' THEN format('{} < {}', scores.score, $min_score)
     END AS detail
 FROM response_accuracies AS accuracies
 JOIN reconstructed_queries AS prompts USING (prompt_id)
