@@ -114,37 +114,36 @@ def _response_verdicts(
 ) -> Iterator[list[ResponseVerdict]]:
     """The verdicts of one instruction at a time; equal texts run once and are labelled each, and
     functions run that are not known on every response."""
-    instructions = (
-        (*row, {(k["function_id"], k["response_id"]): k["verdict"] for k in stored})
-        for *row, stored in session.rows(sql.load("instruction_responses"), block=_INSTRUCTIONS)
-    )
-    to_run, to_label = itertools.tee(instructions)
-    results = sandbox.run(
-        (source, texts)
-        for _, function_ids, sources, texts, responses_of, known in to_run
-        for function_id, source in zip(function_ids, sources, strict=True)
-        if not _all_known(function_id, responses_of, known)
-    )
-    for _, function_ids, _, _, responses_of, known in to_label:
-        rows = []
-        for function_id in function_ids:
-            stored = _all_known(function_id, responses_of, known)
-            verdicts = None if stored else next(results)
-            for place, alike in enumerate(responses_of):
-                rows += [
-                    ResponseVerdict(
-                        round=round_key,
-                        response_id=response["response_id"],
-                        prompt_id=response["prompt_id"],
-                        function_id=function_id,
-                        verdict=verdicts[place].name
-                        if verdicts is not None
-                        else known[function_id, response["response_id"]],
-                        sandbox=sandbox.fingerprint,
-                    )
-                    for response in alike
-                ]
-        yield rows
+    instructions = session.rows(sql.load("instruction_responses"), block=_INSTRUCTIONS)
+    while block := list(itertools.islice(instructions, _INSTRUCTIONS)):
+        known = {
+            (k["function_id"], k["response_id"]): k["verdict"]
+            for *_, stored in block
+            for k in stored
+        }
+        to_run = {
+            function_id: (source, texts)
+            for _, function_ids, sources, texts, responses_of, _ in block
+            for function_id, source in zip(function_ids, sources, strict=True)
+            if not _all_known(function_id, responses_of, known)
+        }
+        ran = dict(zip(to_run, sandbox.run(to_run.values()), strict=True))
+        for _, function_ids, _, _, responses_of, _ in block:
+            yield [
+                ResponseVerdict(
+                    round=round_key,
+                    response_id=response["response_id"],
+                    prompt_id=response["prompt_id"],
+                    function_id=function_id,
+                    verdict=ran[function_id][place].name
+                    if function_id in ran
+                    else known[function_id, response["response_id"]],
+                    sandbox=sandbox.fingerprint,
+                )
+                for function_id in function_ids
+                for place, alike in enumerate(responses_of)
+                for response in alike
+            ]
 
 
 def _all_known(
