@@ -66,10 +66,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(call: argparse.Namespace) -> int:
-    # Dagster takes seconds to import; the other commands do without.
+    from autoif_dagster.preflight import preflight
+
+    recipe, home = preflight(call.round)
+    # Dagster takes seconds to import; everything before, and the other commands, do without.
     from autoif_dagster.demo import run_round
 
-    run_round(call.round)
+    run_round(call.round, recipe, home)
     return DONE
 
 

@@ -8,42 +8,30 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from autoif_dagster.errors import AutoIFError, CallError
-from autoif_dagster.home import Home, home_path, open_home
+from autoif_dagster.definitions import defs, synthesize
+from autoif_dagster.errors import AutoIFError
+from autoif_dagster.home import Home, home_path
 from autoif_dagster.instance import prepare_instance
 from autoif_dagster.lake import Lake
-from autoif_dagster.partitions import is_round, rounds
-from autoif_dagster.recipe import Recipe, load_recipe
+from autoif_dagster.partitions import rounds
+from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import TABLES
-from autoif_dagster.resources import CONSOLE_VARIABLE, require_model
+from autoif_dagster.resources import CONSOLE_VARIABLE
 from autoif_dagster.sandbox import SandboxError
-from autoif_dagster.stages.seeds import read_queries, read_seeds
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run_round(round_key: str) -> None:
+def run_round(round_key: str, recipe: Recipe, home: Home) -> None:
     """Materialize every asset of a round in this process, telling the terminal how it goes.
 
     Raises:
-        CallError: the key is no round's, or what a step found wrong with the user's input.
+        CallError: what a step found wrong with the user's input.
         AutoIFError: what a step raised.
         KeyboardInterrupt: the run was interrupted; what it had logged and published stays.
     """
-    if not is_round(round_key):
-        raise CallError(f"round {round_key!r:.40}: must be written like r0001")
-    recipe = load_recipe()
-    require_model(recipe)
-    # Before anything is published: a round is planned once, and a wrong file should not be its
-    # occasion.
-    read_seeds(recipe.seeds.path)
-    next(read_queries(recipe.queries), None)
-    home = open_home(home_path(), "simulated" if recipe.simulated else "real")
     prepare_instance()
     os.environ[CONSOLE_VARIABLE] = "1"
-    # Loading the definitions reads the recipe, so errors in it are told first, and in one line.
-    from autoif_dagster.definitions import defs, synthesize
-
     _say(_opening(recipe, round_key))
     with _plain_errors(home), dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(rounds.name), [round_key])

@@ -8,8 +8,11 @@ parts where the same text may come from two of them.
 import hashlib
 import json
 import random
+import re
 
 _SEED_BITS = 63  # every engine accepts a non-negative signed 64-bit seed
+
+_ROUND = re.compile(r"r\d{4}")
 
 Part = str | int | float | bool | None
 
@@ -56,3 +59,8 @@ def stable_seed(*parts: Part) -> int:
 def rng(*parts: Part) -> random.Random:
     """A generator of its own for one decision; the global one is never used."""
     return random.Random(stable_seed(*parts))
+
+
+def is_round(key: str) -> bool:
+    """Whether a key names a round: `r0001` to `r9999`, which sort as text."""
+    return _ROUND.fullmatch(key) is not None

@@ -9,10 +9,10 @@ import dagster as dg
 from autoif_dagster.clients import ChatClient, ChatRequest, Completion
 from autoif_dagster.clients.generation_log import GenerationLog, LoggedClient
 from autoif_dagster.clients.simulated import SimulatedClient
-from autoif_dagster.errors import RecipeError
 from autoif_dagster.generations import publish
 from autoif_dagster.home import home_path, open_home
 from autoif_dagster.lake import Lake
+from autoif_dagster.preflight import require_model
 from autoif_dagster.progress import Reporter, console_if
 from autoif_dagster.recipe import Recipe, load_recipe
 from autoif_dagster.sandbox import Sandbox
@@ -39,19 +39,6 @@ class Supervisor:
 
     def close(self) -> None:
         self._client.close()
-
-
-def require_model(recipe: Recipe) -> None:
-    """Check that the recipe names what its client needs.
-
-    Raises:
-        RecipeError: it does not.
-    """
-    if not recipe.simulated and not recipe.supervisor.model:
-        raise RecipeError(
-            "supervisor.model = '': must name the model of the server at supervisor.base_url; "
-            "or set supervisor.client = 'simulated'"
-        )
 
 
 def make_client(recipe: Recipe) -> ChatClient:

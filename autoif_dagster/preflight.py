@@ -1,0 +1,39 @@
+"""What can be wrong before a round starts, told before anything is published or Dagster is loaded.
+
+A round is planned once and for good, and a wrong file should not be its occasion; and whoever
+mistyped a path should not wait for imports to hear of it.
+"""
+
+from autoif_dagster.errors import CallError, RecipeError
+from autoif_dagster.home import Home, home_path, open_home
+from autoif_dagster.ids import is_round
+from autoif_dagster.recipe import Recipe, load_recipe
+from autoif_dagster.stages.seeds import read_queries, read_seeds
+
+
+def preflight(round_key: str) -> tuple[Recipe, Home]:
+    """The recipe and the home of a round that may start.
+
+    Raises:
+        CallError: the key is no round's, or recipe, seeds, queries or home cannot be used.
+    """
+    if not is_round(round_key):
+        raise CallError(f"round {round_key!r:.40}: must be written like r0001")
+    recipe = load_recipe()
+    require_model(recipe)
+    read_seeds(recipe.seeds.path)
+    next(read_queries(recipe.queries), None)
+    return recipe, open_home(home_path(), "simulated" if recipe.simulated else "real")
+
+
+def require_model(recipe: Recipe) -> None:
+    """Check that the recipe names what its client needs.
+
+    Raises:
+        RecipeError: it does not.
+    """
+    if not recipe.simulated and not recipe.supervisor.model:
+        raise RecipeError(
+            "supervisor.model = '': must name the model of the server at supervisor.base_url; "
+            "or set supervisor.client = 'simulated'"
+        )
