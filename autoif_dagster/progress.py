@@ -31,14 +31,13 @@ class Reporter:
         *,
         total: int | None = None,
         log: Callable[[str], None],
-        count: Callable[[T], int] = lambda _: 1,
     ) -> Iterator[T]:
-        """Hand on `items`, saying how far it is; `count` tells how many units one item is worth."""
+        """Hand on `items`, one `unit` each, saying how far it is."""
         watch = _Watch(stage, unit, total, log, self.console)
         try:
             for item in items:
                 yield item
-                watch.advance(count(item))
+                watch.advance()
         finally:
             watch.close()
 
@@ -58,8 +57,8 @@ class _Watch:
         self._done, self._logged_at = 0, -1
         self._start = self._drawn = self._logged = time.monotonic()
 
-    def advance(self, count: int) -> None:
-        self._done += count
+    def advance(self) -> None:
+        self._done += 1
         now = time.monotonic()
         if self._redraws and now - self._drawn >= _REDRAW_S:
             self._drawn = now

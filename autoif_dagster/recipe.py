@@ -34,7 +34,7 @@ REFERENCE = "reference code (QwenLM/AutoIF)"
 
 
 def _field(default: Any, meaning: str, *, unit: str = "", source: str = OURS, **bounds: Any) -> Any:
-    """A recipe field; `bounds` are pydantic's `ge`, `gt`, `le`, `lt`, `min_length`."""
+    """A recipe field; `bounds` are pydantic's `ge`, `gt`, `le`, `lt`."""
     return Field(
         default,
         description=meaning,
@@ -476,7 +476,7 @@ def allowed(where: tuple[str, ...]) -> str:
     types = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
     wanted = [t for t in (get_args(field.annotation) or (field.annotation,)) if t in types]
     kind = types[wanted[0]] if wanted else "of the right type"
-    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "of length ≥"}
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     bounds = [
         f"{sign} {_plain(getattr(m, name))}"
         for m in field.metadata
