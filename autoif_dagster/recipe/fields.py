@@ -553,6 +553,63 @@ class Collect(_Section):
     )
 
 
+class Rounds(_Section):
+    """When rounds are added by themselves, once the schedule or the sensor is switched on."""
+
+    cron: str = _field("0 2 * * *", "when `nightly_round` adds a round", unit="cron expression")
+    timezone: str = _field("UTC", "the time zone that `cron` is read in", unit="IANA name")
+    on_changed_files: bool = _field(
+        False,
+        "`watch_inputs` also adds a round when the seed or the query file changes",
+        unit="true or false",
+    )
+
+
+class Target(_Section):
+    """What `reach_target` adds rounds for, once it is switched on; 0 sets no limit."""
+
+    rows: int = _field(
+        0, "rows wanted of all rounds together; 0 wants none", unit="rows", ge=0, le=10**9
+    )
+    of: Literal["sft_dataset", "dpo_pairs"] = _field(
+        "sft_dataset", "which rows are counted: accepted responses, or pairs"
+    )
+    max_rounds: int = _field(
+        100, "rounds after which no more is added", unit="rounds", ge=1, le=9_999
+    )
+    min_yield: float = _field(
+        0.01,
+        "rows a round has to give for each of its prompts, or no more is added",
+        unit="rows per prompt",
+        ge=0.0,
+        le=100.0,
+    )
+    tokens: int = _field(
+        0, "tokens that all rounds together may read and write", unit="tokens", ge=0, le=10**15
+    )
+    money: float = _field(
+        0.0,
+        "cost of all rounds together, at the recipe's prices",
+        unit="prices.currency",
+        ge=0,
+        le=100_000,
+    )
+
+
+class Checks(_Section):
+    """From where on a check warns. No row depends on it."""
+
+    yield_band: float = _share(
+        0.15, "a yield is unusual this far from the mean of earlier rounds, and over three sigma"
+    )
+    bin_share: float = _share(0.95, "accuracies have collapsed with this share in one of ten bins")
+    kind_share: float = _share(0.5, "a kind of constraint dominates from this share on")
+    unreadable: float = _share(0.05, "judge replies that could not be read")
+    abstentions: float = _share(0.1, "verdicts that are no vote")
+    duplicates: float = _share(0.5, "candidates that repeat others")
+    one_sided: float = _share(0.2, "instructions whose kept cases are all on one side")
+
+
 class Sandbox(_Section):
     workers: int = _field(
         0, "worker processes; 0 means one per usable core", unit="processes", ge=0, le=1_024
@@ -634,6 +691,9 @@ class Recipe(_Section):
     sft: Sft = Sft()
     dpo: Dpo = Dpo()
     collect: Collect = Collect()
+    rounds: Rounds = Rounds()
+    target: Target = Target()
+    checks: Checks = Checks()
     sandbox: Sandbox = Sandbox()
     engine: Engine = Engine()
     simulator: Simulator = Simulator()
