@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -229,6 +230,29 @@ def _confirm() -> None:
         raise CallError("nobody is here to ask whether to forget them; add --yes, or --dry-run")
     if input("Forget them? [y/N] ").strip().lower() not in ("y", "yes"):
         raise CallError("nothing was forgotten")
+
+
+def _explain(call: argparse.Namespace) -> int:
+    from autoif_dagster.explain.again import verified_again
+    from autoif_dagster.explain.finding import find
+    from autoif_dagster.explain.stories import story
+    from autoif_dagster.explain.telling import Pen, as_json
+    from autoif_dagster.home import existing_home, home_path
+    from autoif_dagster.lake import Lake
+
+    if call.round is not None and not is_round(call.round):
+        raise CallError(f"round {call.round!r:.40}: must be written like r0001")
+    lake = Lake(existing_home(home_path()))
+    told = story(lake, find(lake, call.id), call.round, full=call.full)
+    again = verified_again(lake, told, load_recipe().sandbox) if call.verify else None
+    if again is not None:
+        told = replace(told, chapters=(*told.chapters, again))
+    if call.json:
+        print(as_json(told))
+    else:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        sys.stdout.write(Pen(full=call.full, colour=colour).tell(told))
+    return FAILED if again is not None and again.counts["differ"] else DONE
 
 
 def _recipe(call: argparse.Namespace) -> int:
