@@ -10,7 +10,6 @@ from autoif_dagster.errors import AutoIFError, CallError
 from autoif_dagster.explain.chapters import Chapter, listed
 from autoif_dagster.explain.reading import Row, Tables
 from autoif_dagster.explain.stories import Story
-from autoif_dagster.lake import Lake
 from autoif_dagster.recipe.fields import Sandbox as SandboxSettings
 from autoif_dagster.sandbox import SandboxError
 from autoif_dagster.stages.verification import make_sandbox
@@ -38,7 +37,7 @@ ORDER BY stored.function_id, stored.case_id
 """
 
 
-def verified_again(lake: Lake, story: Story, settings: SandboxSettings) -> Chapter:
+def verified_again(tables: Tables, story: Story, settings: SandboxSettings) -> Chapter:
     """Every stored verdict of a response, a pair's two texts, a case or a function, beside what the
     same function says of the same text now; `differ` counts those that say something else.
 
@@ -46,8 +45,7 @@ def verified_again(lake: Lake, story: Story, settings: SandboxSettings) -> Chapt
         CallError: the thing has no verdicts that could be run again.
         AutoIFError: the sandbox is broken, or a table damaged.
     """
-    with lake.session(story.round) as session:
-        stored = _stored(Tables(session), story)
+    stored = _stored(tables, story)
     if not stored:
         raise CallError(
             f"{story.id} has no verdicts whose functions could run again; --verify is for "

@@ -16,7 +16,7 @@ from autoif_dagster.records import TABLES
 KEPT = "kept"
 NOT_MADE = "not made yet"
 
-FEW, SOME, MANY = 3, 5, 9
+FEW, SOME, MANY = 3, 5, 8
 """How many rows of a chapter are told unless all are asked for."""
 
 
@@ -109,10 +109,8 @@ def instruction(tables: Tables, item_id: str, most: int | None) -> list[Chapter]
     and verified instructions of the past. A seed comes from a line of the seed file."""
     column = "candidate_id" if item_id.startswith("cnd_") else "instruction_id"
     copies = tables.rows(_CANDIDATE.format(column=column), id=item_id)
-    made = tables.made("augmented_instructions")
-    if not copies:
-        row = tables.row(_SEEDS, ids=[item_id])
-        return [card("instruction", row and row | {"origin": "seed"}, made=made)]
+    if not copies:  # a seed that no round has taken up
+        return [card("instruction", tables.row(_SEEDS, ids=[item_id]))]
     first = copies[0]
     seed_ids, example_ids = _texts(first["seed_ids"]), _texts(first["example_ids"])
     seeds = {str(row["instruction_id"]): row for row in tables.rows(_SEEDS, ids=seed_ids)}
@@ -209,7 +207,7 @@ def functions(tables: Tables, instruction_id: str, most: int | None) -> list[Cha
     chapters = [listed("functions", plain, most, made=made)]
     if words or not tables.made("back_translations"):
         chapters.append(
-            listed("back_translations", words, most, made=tables.made("back_translations"))
+            listed("back_translations", words, most and FEW, made=tables.made("back_translations"))
         )
     return chapters
 
@@ -428,7 +426,7 @@ def query(tables: Tables, query_id: str | None) -> Chapter:
             "SELECT query_id, query FROM reconstructed_queries WHERE query_id = $id LIMIT 1",
             id=query_id,
         )
-    return card("query", row, made=row is not None or tables.made("user_queries"))
+    return card("query", row, copies=len(rows))
 
 
 _PROMPT = """
@@ -463,7 +461,7 @@ def prompt(tables: Tables, prompt_id: str | None) -> Chapter:
 _PROMPTS = """
 SELECT
     drawn.prompt_id,
-    {asked_id},
+    {asked_id}
     coalesce(answered.responses, 0) AS responses,
     coalesce(decided.accepted, 0) AS accepted,
     coalesce(rows.sft_rows, 0) AS sft_rows,
@@ -492,10 +490,7 @@ ORDER BY drawn.slot, drawn.prompt_id
 
 def prompts_of_instruction(tables: Tables, instruction_id: str, most: int | None) -> Chapter:
     sql = _PROMPTS.format(
-        column="instruction_id",
-        asked_id="drawn.query_id",
-        asked="drawn.query",
-        instructions="",
+        column="instruction_id", asked="drawn.query", asked_id="", instructions=""
     )
     rows = tables.rows(sql, id=instruction_id)
     made = tables.made("reconstructed_queries")
@@ -505,7 +500,7 @@ def prompts_of_instruction(tables: Tables, instruction_id: str, most: int | None
 def prompts_of_query(tables: Tables, query_id: str, most: int | None) -> Chapter:
     sql = _PROMPTS.format(
         column="query_id",
-        asked_id="drawn.instruction_id",
+        asked_id="drawn.instruction_id,",
         asked="instructions.instruction",
         instructions="LEFT JOIN verified_instructions AS instructions USING (instruction_id)",
     )
@@ -654,7 +649,7 @@ def sides(tables: Tables, row: Row) -> Chapter:
 _GENERATION = """
 SELECT
     generation_id, stage, model, finish_reason, prompt_tokens, completion_tokens, latency_s,
-    sample_seed, created_at, sampling, reasoning, messages, text
+    created_at, text, reasoning, messages, sampling
 FROM generations
 WHERE generation_id = $id
 """

@@ -12,6 +12,7 @@ from autoif_dagster.records import PARTS, TABLES
 _DIGITS = 24
 _ID = re.compile(rf"([a-z]{{3}})_([0-9a-f]{{1,{_DIGITS}}})")
 _SHOWN = 5  # of the ids that a beginning fits, or that are like an unknown one
+_MOST = 10_000  # rows that are looked at: an id may stand in every round
 _ALIKE = 4  # letters by which an id may differ and still be meant
 
 
@@ -94,9 +95,9 @@ def find(lake: Lake, given: str) -> Found:
 
 
 def _look(
-    session: Session, table: str, column: str, fits: str, wanted: str, *, order: str = "ALL"
+    session: Session, table: str, column: str, fits: str, wanted: str
 ) -> Iterator[tuple[str, str | None]]:
-    """Ids of a table, with their rounds, that fit."""
+    """Ids of a table, with their rounds, that fit; those most like the wanted one first."""
     lake = session.lake
     if table in PARTS:
         files = sorted((lake.home.lake / table).glob("*.parquet"))
@@ -109,8 +110,9 @@ def _look(
         session.scan(table, rounds=keys, under="looked_in", candidates=True)
     key = "round" if table in TABLES and TABLES[table].per_round else "NULL"
     sql = (
-        f"SELECT {column} AS id, {key} AS round FROM looked_in WHERE {fits.format(column=column)} "
-        f"GROUP BY ALL ORDER BY {order.format(column=column)} LIMIT 1000"
+        f"SELECT * FROM (SELECT DISTINCT {column} AS id, {key} AS round FROM looked_in "
+        f"WHERE {fits.format(column=column)}) "
+        f"ORDER BY levenshtein(id[:{len(wanted)}], $id), id, round LIMIT {_MOST}"
     )
     for row in fetch(session, sql, {"id": wanted}, files):
         yield str(row["id"]), None if row["round"] is None else str(row["round"])
@@ -127,10 +129,7 @@ def _unknown(session: Session, wanted: str, kind: Kind) -> str:
     )
     if len(wanted) > len(prefix) + _ALIKE:
         for table, column in kind.places[:2]:
-            order = f"levenshtein({{column}}[:{len(wanted)}], $id), 1"
-            near |= dict.fromkeys(
-                i for i, _ in _look(session, table, column, fits, wanted, order=order)
-            )
+            near |= dict.fromkeys(name for name, _ in _look(session, table, column, fits, wanted))
     alike = f"; near it: {_list(list(near))}" if near else ""
     rounds = len(session.lake.rounds("round_plan"))
     return (

@@ -5,6 +5,7 @@ other rounds only its end is told.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from autoif_dagster.errors import CallError
@@ -41,43 +42,68 @@ class Story:
         return own[-1] if own else None
 
 
-def story(lake: Lake, found: Found, round_key: str | None, *, full: bool) -> Story:
-    """The story of a thing, with all rows of its chapters if `full`.
+class Stories:
+    """The stories of a lake, as it was when each round's tables were first asked for; a context
+    manager. With `full`, all rows of every chapter are told."""
 
-    Raises:
-        CallError: it does not stand in the round that was named.
-        LakeError: a table is damaged.
-    """
-    if round_key is not None and round_key not in found.rounds:
-        rounds = ", ".join(found.rounds) or "none"
-        raise CallError(f"{found.id} is not in round {round_key}; its rounds: {rounds}")
-    endings = {key: _ending(lake, found, key) for key in found.rounds}
-    kept = [key for key, decision in endings.items() if decision["outcome"] == KEPT]
-    told = round_key or next(reversed(kept or found.rounds), None)
-    others = [row for key, row in endings.items() if key != told]
-    with lake.session(told) as session:
-        tables = Tables(session)
+    def __init__(self, lake: Lake, *, full: bool = False) -> None:
+        self.lake = lake
+        self._full = full
+        self._rounds: dict[str | None, Tables] = {}
+        self._sessions = ExitStack()
+
+    def __enter__(self) -> "Stories":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._sessions.close()
+
+    def tell(self, found: Found, round_key: str | None = None) -> Story:
+        """The story of a thing, in a round of its own or, if none is named, the one that fits.
+
+        Raises:
+            CallError: it does not stand in the round that was named.
+            LakeError: a table is damaged.
+        """
+        if round_key is not None and round_key not in found.rounds:
+            rounds = ", ".join(found.rounds) or "none"
+            raise CallError(f"{found.id} is not in round {round_key}; its rounds: {rounds}")
+        endings = {key: self._ending(found, key) for key in found.rounds}
+        kept = [key for key, ending in endings.items() if ending["outcome"] == KEPT]
+        told = round_key or next(reversed(kept or found.rounds), None)
+        others = [ending for key, ending in endings.items() if key != told]
+        tables = self.tables(told)
         plan = tables.row("SELECT imported_from FROM round_plan") or {}
-        subject = _Subject(tables, found, full)
+        subject = _Subject(tables, found, self._full)
         return Story(
             found.id,
             found.kind,
-            str(lake.home.root),
-            lake.home.lineage,
+            str(self.lake.home.root),
+            self.lake.home.lineage,
             told,
-            str(plan["imported_from"]) if plan.get("imported_from") else None,
+            _text(plan, "imported_from"),
             tuple(subject.chapters()),
             tuple(subject.decisions()),
-            chapters.listed("other_rounds", others[::-1], None if full else FEW),
+            chapters.listed("other_rounds", others[::-1], None if self._full else FEW),
         )
 
+    def tables(self, round_key: str | None) -> Tables:
+        """The tables of a round; of None, those that have no rounds."""
+        if round_key not in self._rounds:
+            session = self._sessions.enter_context(self.lake.session(round_key))
+            self._rounds[round_key] = Tables(session)
+        return self._rounds[round_key]
 
-def _ending(lake: Lake, found: Found, round_key: str) -> Row:
-    """How the thing ended in a round."""
-    with lake.session(round_key) as session:
-        own = [d for d in _Subject(Tables(session), found, False).decisions() if d["own"]]
-    end = own[-1] if own else {"table": None, "outcome": "read", "detail": None}
-    return {"round": round_key} | {name: end[name] for name in ("table", "outcome", "detail")}
+    def _ending(self, found: Found, round_key: str) -> Row:
+        """How the thing ended in a round; nothing is decided there on completions and queries."""
+        if found.kind == "generation":
+            return {"round": round_key, "table": None, "outcome": "read", "detail": None}
+        if found.kind == "query":
+            table = "reconstructed_queries"
+            return {"round": round_key, "table": table, "outcome": "drawn", "detail": None}
+        decisions = _Subject(self.tables(round_key), found, self._full).decisions()
+        end = [decision for decision in decisions if decision["own"]][-1]
+        return {"round": round_key} | {name: end[name] for name in ("table", "outcome", "detail")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +132,7 @@ class _Subject:
         tables, item = self._tables, self._id
         match self._kind:
             case "instruction":
-                yield from self._instruction(SOME)
+                yield from self._instruction(FEW)
                 if self._of.instruction is not None:
                     yield from self._below_instruction()
             case "function":
@@ -148,7 +174,8 @@ class _Subject:
                 ids = {side: _text(row, f"{side}_id") for side in ("chosen", "rejected")}
                 yield from self._verifiers(ids)
                 yield from self._prompt()
-                yield chapters.sides(tables, row)
+                if row["chosen_id"] is not None:
+                    yield chapters.sides(tables, row)
             case "generation":
                 yield chapters.generation(tables, item)
                 yield chapters.read_from(tables, item, self._most(3 * MANY))
@@ -156,11 +183,9 @@ class _Subject:
     def decisions(self) -> Iterator[Row]:
         """The decisions on what the thing belongs to, each, and then those on itself until the
         first that it fell at."""
-        own = list(self._own())
         for table, column, item in self._upstream():
-            if (table, column) not in ((t, c) for t, c, _ in own):
-                yield self._decision(table, column, item, own=False)
-        for table, column, item in own:
+            yield self._decision(table, column, item, own=False)
+        for table, column, item in self._own():
             decision = self._decision(table, column, item, own=True)
             if decision["outcome"] == NO_ROW and not TABLES[table].per_round:
                 return  # its round is not complete
@@ -184,7 +209,7 @@ class _Subject:
 
     def _upstream(self) -> Iterator[tuple[str, str, str]]:
         of = self._of
-        if of.instruction is not None:
+        if of.instruction is not None and self._kind != "instruction":
             yield "augmented_instructions", "instruction_id", of.instruction
             if self._kind not in ("function", "case"):
                 yield "verified_instructions", "instruction_id", of.instruction
@@ -226,12 +251,11 @@ class _Subject:
     def _parents(self) -> _Ids:
         row = self._tables.row
         match self._kind:
-            case "instruction":
-                if not self._id.startswith("cnd_"):
-                    return _Ids(self._id)
+            case "instruction":  # below one that fell at once there is nothing
+                column = "candidate_id" if self._id.startswith("cnd_") else "instruction_id"
                 found = row(
                     "SELECT instruction_id FROM augmented_instructions "
-                    "WHERE candidate_id = $id AND reason IS NULL",
+                    f"WHERE {column} = $id AND reason IS NULL",
                     id=self._id,
                 )
                 return _Ids(_text(found, "instruction_id"))
@@ -289,7 +313,7 @@ class _Subject:
     def _below_instruction(self) -> Iterator[Chapter]:
         item = self._of.instruction or ""
         yield from chapters.functions(self._tables, item, self._most(MANY))
-        yield chapters.cases(self._tables, item, self._most(SOME))
+        yield chapters.cases(self._tables, item, self._most(FEW))
         yield chapters.prompts_of_instruction(self._tables, item, self._most(FEW))
         yield from self._data()
 

@@ -89,6 +89,8 @@ class Pen:
             lines += self._decisions(story)
         if story.rounds.rows:
             lines += self._chapter(story.rounds)
+        if can_verify(story):
+            lines.append(f"run its verdicts again: autoif explain {story.id} --verify")
         if self._clipped:
             lines.append(f"{_MORE}n: n more characters or rows, which --full tells")
         return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -113,7 +115,10 @@ class Pen:
                 return self._card(heading, chapter)
             case "sides":
                 return [self._bold(heading), *self._sides(chapter.rows)]
-        lines = [f"{self._bold(heading.ljust(_HEADING))} {_counts(chapter.counts)}"]
+        margin = " " * (_HEADING + 1)
+        counts = fold(_counts(chapter.counts), _WIDTH - max(len(margin), len(heading) + 1))
+        lines = [f"{self._bold(heading.ljust(_HEADING))} {counts[0]}"]
+        lines += [margin + line for line in counts[1:]]
         lines += self._table(chapter.rows)
         if chapter.left_out and chapter.rows:
             lines.append(f"{_INDENT}{self._more(chapter.left_out)}")
@@ -141,8 +146,7 @@ class Pen:
                 return lines
             shown = lines[: _LINES_OF_SOURCE - 1]
             return [*shown, self._more(len(text) - sum(len(line) + 1 for line in shown))]
-        told, left = clip(plain(text), width * _LINES_OF_TEXT - 20)
-        return fold(f'"{told}"' + (f" {self._more(left)}" if left else ""), width)
+        return fold(self._quote(text, _LINES_OF_TEXT * width - 20), width)
 
     def _sides(self, rows: Sequence[Row]) -> list[str]:
         """Two cards side by side."""
@@ -159,8 +163,7 @@ class Pen:
         text = str(row["text"])
         if self._full:
             return lines + [p for line in text.splitlines() for p in fold(plain(line), width)]
-        told, left = clip(plain(text), width * _LINES_OF_SIDE - 20)
-        return lines + fold(f'"{told}"' + (f" {self._more(left)}" if left else ""), width)
+        return lines + fold(self._quote(text, _LINES_OF_SIDE * width - 20), width)
 
     def _table(self, rows: Sequence[Row]) -> list[str]:
         """A line for each row; a text goes last, into what room there is."""
@@ -180,26 +183,32 @@ class Pen:
             )
             for line in cells
         ]
+        room = _WIDTH - columns(lines[0]) - len(_INDENT)
+        beside = room >= _LEAST_ROOM and not self._full
+        head, *told = lines
+        written = []
         texts = [name for name in names if name in _TEXTS]
-        lines[0] = self._dim(lines[0])
         for text in texts:
-            lines[0] += "  " + self._dim(_label(text))
-        for place, row in enumerate(rows, start=1):
+            head += f"  {_label(text)}" if beside else ""
+        for line, row in zip(told, rows, strict=True):
+            written.append(line)
             for text in texts:
-                lines[place] += self._beside(lines[place], row[text])
-        return lines
+                if row[text] is None:
+                    continue
+                if beside:
+                    written[-1] += f"  {self._quote(str(row[text]), room)}"
+                else:
+                    margin = 3 * _INDENT
+                    lines = self._text(text, str(row[text]), margin)
+                    written += [margin + line for line in lines]
+        return [self._dim(head), *written]
 
-    def _beside(self, line: str, text: Fact) -> str:
-        if text is None:
-            return ""
-        margin = "  "
-        room = _WIDTH - columns(line) - len(margin)
-        if self._full or room < _LEAST_ROOM:
-            margin, room = f"\n{_INDENT * 3}", _WIDTH - 3 * len(_INDENT)
-        if self._full:
-            return margin + margin.join(fold(plain(str(text)), room))
-        told, left = clip(plain(str(text)), room - 8)
-        return f'{margin}"{told}"' + (self._more(left) if left else "")
+    def _quote(self, text: str, room: int) -> str:
+        """A text on one line of at most `room` columns."""
+        if columns(plain(text)) + 2 <= room:
+            return f'"{plain(text)}"'
+        told, left = clip(plain(text), room - 4 - len(f"{len(text):,}"))
+        return f'"{told}"{self._more(left)}'
 
     def _decisions(self, story: Story) -> list[str]:
         rows = [
@@ -230,6 +239,18 @@ class Pen:
 
     def _styled(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+def can_verify(story: Story) -> bool:
+    """Whether the story tells verdicts of its thing, and not yet what they are now."""
+    named = {chapter.name for chapter in story.chapters}
+    return "verified_again" not in named and any(
+        row.get(column) is not None
+        for chapter in story.chapters
+        if chapter.name in ("functions", "case_verdicts")
+        for row in chapter.rows
+        for column in ("verdict", "chosen", "rejected")
+    )
 
 
 def _is_short(name: str, fact: Fact) -> bool:
