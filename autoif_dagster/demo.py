@@ -53,8 +53,13 @@ def _decided(lake: Lake, round_key: str) -> dict[str, Reasons]:
         for table in TABLES.values():
             if table.is_decision:
                 session.scan(table.name, under="candidates", candidates=True)
-                rows = "SELECT reason, count(*) FROM candidates GROUP BY 1 ORDER BY 2 DESC, 1"
-                found[table.name] = dict(session.rows(rows))
+                of_round = f"WHERE round = '{round_key}'" if table.has_round else ""
+                found[table.name] = dict(
+                    session.rows(
+                        f"SELECT reason, count(*) FROM candidates {of_round} "
+                        "GROUP BY 1 ORDER BY 2 DESC, 1"
+                    )
+                )
     return found
 
 
