@@ -6,7 +6,7 @@ decision is not made yet.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -642,6 +642,30 @@ def sides(tables: Tables, row: Row) -> Chapter:
             more = without(case(tables, str(text_id)).rows[0], "case_id", "case_input")
         told.append({"role": role, "id": text_id} | (more or {}) | {"text": row[role]})
     return Chapter("texts", tuple(told), form="sides")
+
+
+_EXPORTS = """
+SELECT file, format
+FROM exports
+WHERE source = $release AND list_contains(rounds, $round) AND $id IN (
+    SELECT {column}
+    FROM {release}
+    WHERE {column} = $id AND round = $round AND reason IS NULL
+)
+ORDER BY file
+"""
+
+
+def exports(tables: Tables, release: str, item_id: str) -> Iterator[Chapter]:
+    """The files that a released row is in; nothing is told of others."""
+    rows = tables.rows(
+        _EXPORTS.format(release=release, column=TABLES[release].item),
+        release=release,
+        round=tables.session.round_key,
+        id=item_id,
+    )
+    if rows:
+        yield listed("exports", rows, None, counts={"all": len(rows)})
 
 
 # --- generations ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ _DIGITS = 24
 _ID = re.compile(rf"([a-z]{{3}})_([0-9a-f]{{1,{_DIGITS}}})")
 _SHOWN = 5  # of the ids that a beginning fits, or that are like an unknown one
 _MOST = 10_000  # rows that are looked at: an id may stand in every round
-_ALIKE = 4  # letters by which an id may differ and still be meant
+_SIXTH = 6  # one digit in so many may differ, and still another id be meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +122,13 @@ def _unknown(session: Session, wanted: str, kind: Kind) -> str:
     """What to say where nothing fits: where was looked, and which ids are like it."""
     tables = list(dict.fromkeys(table for table, _ in kind.places))
     near: dict[str, None] = {}
-    prefix = wanted[:4]
+    differing = (len(wanted) - len("xxx_")) // _SIXTH
     fits = (
-        f"starts_with({{column}}, '{prefix}') "
-        f"AND levenshtein({{column}}[:{len(wanted)}], $id) <= {_ALIKE}"
+        f"starts_with({{column}}, '{wanted[:4]}') "
+        f"AND levenshtein({{column}}[:{len(wanted)}], $id) <= {differing}"
     )
-    if len(wanted) > len(prefix) + _ALIKE:
-        for table, column in kind.places[:2]:
-            near |= dict.fromkeys(name for name, _ in _look(session, table, column, fits, wanted))
+    for table, column in kind.places[:2] if differing else ():
+        near |= dict.fromkeys(name for name, _ in _look(session, table, column, fits, wanted))
     alike = f"; near it: {_list(list(near))}" if near else ""
     rounds = len(session.lake.rounds("round_plan"))
     return (

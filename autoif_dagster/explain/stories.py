@@ -16,6 +16,7 @@ from autoif_dagster.explain.reading import Row, Tables
 from autoif_dagster.lake import Lake
 from autoif_dagster.records import TABLES
 
+RELEASES = {"sft_dataset": "released_responses", "dpo_pairs": "released_pairs"}
 NO_ROW = "no row"  # the table stands, and was made before what it should hold, or without it
 
 
@@ -168,6 +169,7 @@ class _Subject:
                 yield chapters.response(tables, item)
                 yield chapters.scores(tables, item, self._most(FEW))
                 yield chapters.pairs_with(tables, item, self._most(FEW))
+                yield from chapters.exports(tables, RELEASES["sft_dataset"], item)
             case "pair":
                 yield from self._instruction(FEW)
                 row = chapters.pair(tables, item)
@@ -176,6 +178,9 @@ class _Subject:
                 yield from self._prompt()
                 if row["chosen_id"] is not None:
                     yield chapters.sides(tables, row)
+                elif self._of.prompt is not None:
+                    yield chapters.responses(tables, self._of.prompt, self._most(MANY))
+                yield from chapters.exports(tables, RELEASES["dpo_pairs"], item)
             case "generation":
                 yield chapters.generation(tables, item)
                 yield chapters.read_from(tables, item, self._most(3 * MANY))
@@ -187,8 +192,8 @@ class _Subject:
             yield self._decision(table, column, item, own=False)
         for table, column, item in self._own():
             decision = self._decision(table, column, item, own=True)
-            if decision["outcome"] == NO_ROW and not TABLES[table].per_round:
-                return  # its round is not complete
+            if decision["outcome"] in (NO_ROW, NOT_MADE) and table in RELEASES.values():
+                return  # releases are of complete rounds, and made after them
             yield decision
             if decision["outcome"] != KEPT:
                 return
@@ -197,13 +202,12 @@ class _Subject:
         known: Row = {"table": table, "item_id": item, "own": own}
         if not self._tables.made(table):
             return known | {"outcome": NOT_MADE, "detail": None}
-        rounds = not TABLES[table].per_round and "round" in (c.name for c in TABLES[table].columns)
+        of_round = "AND round = $round" if table in RELEASES.values() else ""
         row = self._tables.row(
             f"SELECT {TABLES[table].item} AS item_id, coalesce(reason, '{KEPT}') AS outcome, "
-            f"detail FROM {table} WHERE {column} = $item {'AND round = $round' if rounds else ''} "
-            "ORDER BY reason IS NOT NULL",
+            f"detail FROM {table} WHERE {column} = $item {of_round} ORDER BY reason IS NOT NULL",
             item=item,
-            **({"round": self._tables.session.round_key} if rounds else {}),
+            **({"round": self._tables.session.round_key} if of_round else {}),
         )
         return known | (row or {"outcome": NO_ROW, "detail": None})
 
@@ -240,13 +244,11 @@ class _Subject:
             case "prompt":
                 yield "reconstructed_queries", "prompt_id", self._id
             case "response":
-                for table in ("filtered_responses", "sft_dataset", "released_responses"):
-                    if table in TABLES:
-                        yield table, "response_id", self._id
+                for table in ("filtered_responses", "sft_dataset", RELEASES["sft_dataset"]):
+                    yield table, "response_id", self._id
             case "pair":
-                for table in ("dpo_pairs", "released_pairs"):
-                    if table in TABLES:
-                        yield table, "pair_id", self._id
+                for table in ("dpo_pairs", RELEASES["dpo_pairs"]):
+                    yield table, "pair_id", self._id
 
     def _parents(self) -> _Ids:
         row = self._tables.row

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from autoif_dagster.explain.chapters import KEPT, NOT_MADE, Chapter
 from autoif_dagster.explain.reading import Fact, Row
-from autoif_dagster.explain.stories import Story
+from autoif_dagster.explain.stories import NO_ROW, Story
 
 _WIDTH = 100
 _HEADING = 13
@@ -82,7 +82,7 @@ class Pen:
         lines += fold(f"{story.lineage} home {story.home}", _WIDTH)
         if story.imported_from:
             lines += fold(f"round of the file {story.imported_from}", _WIDTH)
-        lines.append(self._ending(story.ending))
+        lines += self._ending(story)
         for chapter in story.chapters:
             lines += self._chapter(chapter)
         if story.decisions:
@@ -95,16 +95,27 @@ class Pen:
             lines.append(f"{_MORE}n: n more characters or rows, which --full tells")
         return "\n".join(line.rstrip() for line in lines) + "\n"
 
-    def _ending(self, end: Row | None) -> str:
+    def _ending(self, story: Story) -> list[str]:
+        end = story.ending
         if end is None:
-            return f"{_MARK} a completion; what was read from it stands below"
+            what = "a completion" if story.kind == "generation" else "nothing is decided on it here"
+            return [f"{_MARK} {what}; what came of it stands below"]
         outcome, table = str(end["outcome"]), str(end["table"])
         if outcome == KEPT:
-            return f"{_MARK} {self._good('kept')} in {table}"
+            return [f"{_MARK} {self._good('kept')} in {table}"]
         if outcome == NOT_MADE:
-            return f"{_MARK} {table} is {self._bad(outcome)}"
-        why = f" ({clip(plain(str(end['detail'])), 50)[0]})" if end["detail"] else ""
-        return f"{_MARK} fell at {table}: {self._bad(outcome)}{why}"
+            return [f"{_MARK} {table} is {self._bad(outcome)}"]
+        if outcome == NO_ROW:
+            return [
+                f"{_MARK} {table} has {self._bad(outcome)} of it: made before it, or without it"
+            ]
+        line = f"{_MARK} fell at {table}: {self._bad(outcome)}"
+        if not end["detail"]:
+            return [line]
+        why = f"({plain(str(end['detail']))})"
+        if columns(f"{_MARK} fell at {table}: {outcome} {why}") <= _WIDTH:
+            return [f"{line} {why}"]
+        return [line, *(_INDENT + part for part in fold(why, _WIDTH - len(_INDENT)))]
 
     def _chapter(self, chapter: Chapter) -> list[str]:
         heading = chapter.name.replace("_", " ")
@@ -141,7 +152,7 @@ class Pen:
         """A text of a card, on lines of its own."""
         width = _WIDTH - len(margin)
         if name == "source" or self._full:
-            lines = [part for line in text.splitlines() for part in fold(plain(line), width)]
+            lines = [part for line in text.split("\n") for part in fold(plain(line), width)]
             if self._full or len(lines) <= _LINES_OF_SOURCE:
                 return lines
             shown = lines[: _LINES_OF_SOURCE - 1]
@@ -162,7 +173,7 @@ class Pen:
         lines = fold(" · ".join(facts), width)
         text = str(row["text"])
         if self._full:
-            return lines + [p for line in text.splitlines() for p in fold(plain(line), width)]
+            return lines + [p for line in text.split("\n") for p in fold(plain(line), width)]
         return lines + fold(self._quote(text, _LINES_OF_SIDE * width - 20), width)
 
     def _table(self, rows: Sequence[Row]) -> list[str]:
@@ -201,7 +212,7 @@ class Pen:
                     margin = 3 * _INDENT
                     lines = self._text(text, str(row[text]), margin)
                     written += [margin + line for line in lines]
-        return [self._dim(head), *written]
+        return [self._dim(head.rstrip()), *written]
 
     def _quote(self, text: str, room: int) -> str:
         """A text on one line of at most `room` columns."""
@@ -218,7 +229,7 @@ class Pen:
         lines = self._table(rows)
         for place, decision in enumerate(story.decisions, start=1):
             if decision is story.ending:
-                lines[place] = self._bold(_MARK + lines[place][1:])
+                lines[place] = self._bold((_MARK + lines[place][1:]).rstrip())
         return [self._bold("decisions"), *lines]
 
     def _more(self, count: int) -> str:
