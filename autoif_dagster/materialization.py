@@ -293,6 +293,7 @@ def materialized(
     *,
     client: LoggedClient | None = None,
     figures: Mapping[str, float | str] | None = None,
+    texts: Mapping[str, str] | None = None,
     may_be_empty: bool = False,
 ) -> Materialized:
     """What an asset returns: one funnel line in the log, the same figures as metadata, checks.
@@ -300,6 +301,7 @@ def materialized(
     Args:
         client: the client that asked for this table, whose counts are shown.
         figures: further numbers of the stage.
+        texts: further Markdown, under its names.
         may_be_empty: whether the recipe asks for no rows, as of an option that is off.
     """
     numbers = _numbers(written) | dict(figures or {})
@@ -312,7 +314,9 @@ def materialized(
         )
     )
     return dg.MaterializeResult(
-        metadata=numbers | _looks(session, written),
+        metadata=numbers
+        | _looks(session, written)
+        | {name: dg.MetadataValue.md(text) for name, text in (texts or {}).items()},
         data_version=dg.DataVersion(written.content_hash),
         check_results=list(_check_results(written, may_be_empty)),
     )
