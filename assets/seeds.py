@@ -25,7 +25,11 @@ def seed_instructions(
         written = session.write_rows("seed_instructions", seeds)
         kinds = len({seed.kind for seed in seeds})
         return materialized(
-            context, session, written, figures={"kinds": kinds, "source": str(recipe.seeds.path)}
+            context,
+            recipe,
+            session,
+            written,
+            figures={"kinds": kinds, "source": str(recipe.seeds.path)},
         )
 
 
@@ -47,7 +51,9 @@ def user_queries(
     """What users really asked; rows that cannot be used are kept out with a reason."""
     with lake.session() as session:
         written = session.write_rows("user_queries", read_queries(recipe.queries))
-        return materialized(context, session, written, figures={"source": str(recipe.queries.path)})
+        return materialized(
+            context, recipe, session, written, figures={"source": str(recipe.queries.path)}
+        )
 
 
 @table_asset(group="inputs")
@@ -67,7 +73,7 @@ def round_plan(
             plan = _plan(session, context.partition_key, recipe)
         written = session.write_rows("round_plan", [plan])
         return materialized(
-            context, session, written, figures={"past_rounds": len(plan.past_rounds)}
+            context, recipe, session, written, figures={"past_rounds": len(plan.past_rounds)}
         )
 
 
