@@ -22,7 +22,7 @@ from autoif_dagster.ids import digest
 from autoif_dagster.imported import Origin, origin_of
 from autoif_dagster.lake import Lake, Session, Written
 from autoif_dagster.partitions import rounds
-from autoif_dagster.recipe import Recipe, load_recipe, values_at
+from autoif_dagster.recipe import Recipe, load_recipe, recipe_hash, recipe_name, values_at
 from autoif_dagster.records import TABLES, Table
 from autoif_dagster.stages import clip
 
@@ -311,6 +311,7 @@ def materialized(
         may_be_empty: whether the recipe asks for no rows, as of an option that is off.
     """
     numbers = _numbers(written) | dict(figures or {})
+    numbers["recipe"] = f"{recipe_name()} {recipe_hash(recipe)}"
     if client is not None:
         numbers |= {"model": client.fingerprint, **client.pace.figures()}
     context.log.info(
