@@ -350,17 +350,17 @@ def _explained(session: Session, table: Table, here: Yield, finding: Finding) ->
         """
         SELECT
             coalesce(reason, 'kept') AS what,
-            count(*) FILTER (round = $here)
-                / (SELECT count(*) FROM of_rounds WHERE round = $here) AS now,
+            count(*) FILTER (round = $here),
             count(*) FILTER (round <> $here)
-                / (SELECT count(*) FROM of_rounds WHERE round <> $here) AS before
         FROM of_rounds
         GROUP BY what
-        ORDER BY now - before DESC, what
         """,
         {"here": here.round},
     )
-    shares = {what: (now, before) for what, now, before in rows}
+    counts = {what: (now, before) for what, now, before in rows}
+    all_now, all_before = (sum(column) for column in zip(*counts.values(), strict=True))
+    shares = {what: (a / all_now, b / all_before) for what, (a, b) in counts.items()}
+    shares = dict(sorted(shares.items(), key=lambda item: (item[1][1] - item[1][0], item[0])))
     grew = next(iter(shares))
     ((offending, named),) = session.con.execute(
         f"SELECT count(*), min({table.item}, {_NAMED}) FROM {table.name}_candidates "
