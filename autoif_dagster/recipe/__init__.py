@@ -24,7 +24,7 @@ from autoif_dagster.recipe.fields import (
     Vllm,
     least,
 )
-from autoif_dagster.recipe.loading import PRESETS_DIR, load_recipe, preset_names
+from autoif_dagster.recipe.loading import PRESETS_DIR, label, load_recipe, preset_names
 from autoif_dagster.recipe.writing import to_toml
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Verification",
     "Vllm",
     "allowed",
+    "label",
     "least",
     "load_recipe",
     "preset_names",

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from autoif_dagster.errors import RecipeError
+from autoif_dagster.ids import digest
 from autoif_dagster.recipe.checks import Origins, check
 from autoif_dagster.recipe.describing import allowed, clip, find_field, is_in_table, is_text
 from autoif_dagster.recipe.fields import CHECKOUT, Recipe
@@ -58,6 +59,12 @@ def load_recipe(name: str | Path | None = None, environ: Mapping[str, str] | Non
         raise RecipeError("\n".join(lines)) from None
     check(recipe, origins, chosen)
     return recipe
+
+
+def label(recipe: Recipe, environ: Mapping[str, str] | None = None) -> str:
+    """The chosen recipe's name and 8 hexadecimal digits for all its resolved values."""
+    chosen = (os.environ if environ is None else environ).get("AUTOIF_RECIPE") or "demo"
+    return f"{Path(chosen).stem}-{digest(recipe.model_dump_json())[:8]}"
 
 
 def preset_names() -> list[str]:
