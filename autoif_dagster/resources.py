@@ -22,7 +22,7 @@ from autoif_dagster.lake import Lake
 from autoif_dagster.nli import NliModel
 from autoif_dagster.preflight import require_comparer, require_model
 from autoif_dagster.progress import Reporter, console_if
-from autoif_dagster.recipe import Recipe, label, load_recipe
+from autoif_dagster.recipe import Recipe, load_recipe, recipe_hash, recipe_name
 from autoif_dagster.sandbox import Sandbox
 from autoif_dagster.stages.verification import make_sandbox
 
@@ -104,7 +104,7 @@ def run_tags(recipe: Recipe, tags: Mapping[str, str]) -> dict[str, str]:
         tags: those it was launched with.
     """
     found = {
-        "autoif/recipe": label(recipe),
+        "autoif/recipe": f"{recipe_name()} {recipe_hash(recipe)[:8]}",
         "autoif/model": "simulated" if recipe.simulated else recipe.supervisor.model,
     }
     if key := tags.get("dagster/partition"):

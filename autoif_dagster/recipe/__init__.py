@@ -19,13 +19,14 @@ from autoif_dagster.recipe.fields import (
     Sandbox,
     Simulator,
     Supervisor,
+    Target,
     Threshold,
     Verification,
     Vllm,
     least,
 )
-from autoif_dagster.recipe.loading import PRESETS_DIR, label, load_recipe, preset_names
-from autoif_dagster.recipe.writing import to_toml
+from autoif_dagster.recipe.loading import PRESETS_DIR, load_recipe, preset_names, recipe_name
+from autoif_dagster.recipe.writing import recipe_hash, to_toml
 
 __all__ = [
     "CHECKOUT",
@@ -41,14 +42,16 @@ __all__ = [
     "Sandbox",
     "Simulator",
     "Supervisor",
+    "Target",
     "Threshold",
     "Verification",
     "Vllm",
     "allowed",
-    "label",
     "least",
     "load_recipe",
     "preset_names",
+    "recipe_hash",
+    "recipe_name",
     "to_toml",
     "value_at",
     "values_at",

@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from autoif_dagster.errors import RecipeError
-from autoif_dagster.ids import digest
 from autoif_dagster.recipe.checks import Origins, check
 from autoif_dagster.recipe.describing import allowed, clip, find_field, is_in_table, is_text
 from autoif_dagster.recipe.fields import CHECKOUT, Recipe
@@ -25,6 +24,16 @@ ENV_PREFIX = "AUTOIF__"
 _VARIABLES = ("AUTOIF_HOME", "AUTOIF_RECIPE", "AUTOIF_CONSOLE", "AUTOIF_BATCH_AGAIN")
 
 Layer = dict[str, Any]
+
+
+def recipe_name(environ: Mapping[str, str] | None = None) -> str:
+    """What people call the recipe in use: a preset's name, or a file's without its suffix."""
+    chosen = _chosen(None, os.environ if environ is None else environ)
+    return chosen if chosen in preset_names() else Path(chosen).stem
+
+
+def _chosen(name: str | Path | None, environ: Mapping[str, str]) -> str:
+    return str(name or environ.get("AUTOIF_RECIPE") or "demo")
 
 
 def load_recipe(name: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Recipe:
@@ -39,7 +48,7 @@ def load_recipe(name: str | Path | None = None, environ: Mapping[str, str] | Non
         RecipeError: naming file (or variable), field, value and the allowed range, a line each.
     """
     environ = os.environ if environ is None else environ
-    chosen = str(name or environ.get("AUTOIF_RECIPE") or "demo")
+    chosen = _chosen(name, environ)
     origins: Origins = {}
     values: Layer = {}
     for layer, origin, folder in _file_layers(chosen):
@@ -59,12 +68,6 @@ def load_recipe(name: str | Path | None = None, environ: Mapping[str, str] | Non
         raise RecipeError("\n".join(lines)) from None
     check(recipe, origins, chosen)
     return recipe
-
-
-def label(recipe: Recipe, environ: Mapping[str, str] | None = None) -> str:
-    """The chosen recipe's name and 8 hexadecimal digits for all its resolved values."""
-    chosen = (os.environ if environ is None else environ).get("AUTOIF_RECIPE") or "demo"
-    return f"{Path(chosen).stem}-{digest(recipe.model_dump_json())[:8]}"
 
 
 def preset_names() -> list[str]:
