@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -20,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from autoif_dagster.errors import AutoIFError
-from autoif_dagster.instance import open_instance, withdraw
+from autoif_dagster.instance import look_again, open_instance, overlooked, withdraw
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
 _POLL_S = 0.2
+_LOOK_S, _LOOKS = 10.0, 3
 _ENDING_S = 10.0  # what Dagster's processes take is a second or two
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -85,8 +87,23 @@ class Keeper:
                 return ended
             address.write_text(self._url, "utf-8")
             say(f"Dagster's UI: {self._url}")
-            ended = self._wait(lambda: False)
-            return 0 if ended is None else ended
+            return self._watch()
+
+    def _watch(self) -> int:
+        """Stay until told to end, and see to it that lost runs are retried."""
+        looked: Counter[str] = Counter()
+        with open_instance() as instance:
+            while (ended := self._pause(_LOOK_S)) is None:
+                with suppress(Exception):  # a full disk: another time
+                    for run_id in overlooked(instance):
+                        looked[run_id] += 1
+                        if looked[run_id] <= _LOOKS:  # of some the daemon knows why it does not
+                            look_again(instance, run_id)
+        return ended
+
+    def _pause(self, seconds: float) -> int | None:
+        due = time.monotonic() + seconds
+        return self._wait(lambda: time.monotonic() > due)
 
     def end(self) -> None:
         """End everything below this process; runs and what waits are canceled first."""

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,9 +117,7 @@ def dev_server(home: Path, **settings: str) -> Iterator[DevServer]:
     home.mkdir(parents=True, exist_ok=True)
     process, log = start_ui(home, **settings)
     try:
-        server = DevServer(process, address(process, log), home, log)
-        server.wait(lambda: _loaded(server), "definitions", patience_s=_STARTING_S)
-        yield server
+        yield connect(process, log, home)
     finally:
         stop_ui(process)
 
@@ -139,6 +137,13 @@ def start_ui(
             start_new_session=True,
         )
     return process, log
+
+
+def connect(process: subprocess.Popen[bytes], log: Path, home: Path) -> DevServer:
+    """The server of a launcher, as soon as it has loaded the definitions."""
+    server = DevServer(process, address(process, log), home, log)
+    server.wait(lambda: _loaded(server), "definitions", patience_s=_STARTING_S)
+    return server
 
 
 def address(process: subprocess.Popen[bytes], log: Path, *, patience_s: float = 300) -> str:
@@ -161,6 +166,17 @@ def stop_ui(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> i
     finally:
         process.kill()  # its keeper goes on to end the rest
         process.wait()
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of every process that was started on a home, whoever its parent is now."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # ended meanwhile
+            if f"AUTOIF_HOME={home}\0".encode() in environment.read_bytes():
+                command = environment.with_name("cmdline").read_bytes()
+                found.append(command.replace(b"\0", b" ").decode())
+    return found
 
 
 def prepare_instance_at(folder: Path) -> None:
