@@ -31,7 +31,7 @@ def run_round(round_key: str, recipe: Recipe, home: Home) -> None:
     """
     os.environ[CONSOLE_VARIABLE] = "1"
     _say(_opening(recipe, round_key))
-    with plain_errors(home), open_instance(home) as instance:
+    with plain_errors(home), open_instance() as instance:
         instance.add_dynamic_partitions(NAME, [round_key])
         job = defs.resolve_job_def(synthesize.name)
         result = job.execute_in_process(
