@@ -47,7 +47,7 @@ def dataset_report(
             "by_round": _by_round(each, recipe.prices),
             "by_decision": _by_decision(together(counts)),
         }
-        return materialized(context, session, written, figures=figures, texts=texts)
+        return materialized(context, recipe, session, written, figures=figures, texts=texts)
 
 
 def _counts(session: Session, rounds: list[str]) -> list[Count]:
