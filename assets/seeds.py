@@ -3,6 +3,7 @@
 import dagster as dg
 
 from autoif_dagster import ids
+from autoif_dagster.input_files import QUERY_FILE, SEED_FILE, InputFile
 from autoif_dagster.lake import Lake, Session
 from autoif_dagster.materialization import Materialized, materialized, table_asset
 from autoif_dagster.recipe import Recipe
@@ -13,24 +14,46 @@ from autoif_dagster.stages.seeds import read_seeds
 _MOST_EXAMPLES = 1_000
 
 
-@table_asset(group="inputs")
+_FILE_KINDS = {"input", "file"}
+
+seed_file = dg.AssetSpec(
+    SEED_FILE,
+    group_name="inputs",
+    kinds=_FILE_KINDS,
+    description="One line per seed instruction: the file that the recipe's seeds.path names. Its "
+    "data version is the hash of its bytes.",
+)
+
+query_file = dg.AssetSpec(
+    QUERY_FILE,
+    group_name="inputs",
+    kinds=_FILE_KINDS,
+    description="One row per query or conversation of users: the file that the recipe's "
+    "queries.path names. Its data version is the hash of its bytes.",
+)
+
+
+@table_asset(group="inputs", deps=[SEED_FILE])
 def seed_instructions(
     context: dg.AssetExecutionContext,
     recipe: dg.ResourceParam[Recipe],
     lake: dg.ResourceParam[Lake],
 ) -> Materialized:
     """Hand-written constraints that code can check; every round grows from them."""
+    file = InputFile.read(SEED_FILE, recipe.seeds.path)
     with lake.session() as session:
         seeds = read_seeds(recipe.seeds.path)
-        written = session.write_rows("seed_instructions", seeds)
+        written = session.write_rows("seed_instructions", file.unchanged_behind(seeds))
         kinds = len({seed.kind for seed in seeds})
-        return materialized(
+        result = materialized(
             context, session, written, figures={"kinds": kinds, "source": str(recipe.seeds.path)}
         )
+        return file.made(context, result)
 
 
 @table_asset(
     group="inputs",
+    deps=[QUERY_FILE],
     fields=(
         "queries.field",
         "queries.min_chars",
@@ -45,9 +68,12 @@ def user_queries(
     lake: dg.ResourceParam[Lake],
 ) -> Materialized:
     """What users really asked; rows that cannot be used are kept out with a reason."""
+    file = InputFile.read(QUERY_FILE, recipe.queries.path)
     with lake.session() as session:
-        written = session.write_rows("user_queries", read_queries(recipe.queries))
-        return materialized(context, session, written, figures={"source": str(recipe.queries.path)})
+        rows = file.unchanged_behind(read_queries(recipe.queries))
+        written = session.write_rows("user_queries", rows)
+        figures = {"source": str(recipe.queries.path)}
+        return file.made(context, materialized(context, session, written, figures=figures))
 
 
 @table_asset(group="inputs")

@@ -3,18 +3,16 @@
 import dagster as dg
 
 import assets
+from autoif_dagster.automation import nightly_round, reach_target, synthesize, watch_inputs
 from autoif_dagster.resources import RESOURCES
 
-synthesize = dg.define_asset_job(
-    "synthesize",
-    selection=dg.AssetSelection.all(),
-    description="One round of the whole synthesis, from seeds to SFT data and DPO pairs.",
-)
-
 defs = dg.Definitions(
-    assets=dg.load_assets_from_package_module(assets),
+    # With specs: the files that a user brings are assets that no run makes.
+    assets=dg.load_assets_from_package_module(assets, include_specs=True),
     asset_checks=dg.load_asset_checks_from_package_module(assets),
     jobs=[synthesize],
+    schedules=[nightly_round],
+    sensors=[watch_inputs, reach_target],
     resources=RESOURCES,
     # The graph is a chain and a run is a process already: another process per step would cost
     # about a second each and load an in-process model anew.

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from autoif_dagster.definitions import defs, synthesize
+from autoif_dagster.automation import synthesize
+from autoif_dagster.definitions import defs
 from autoif_dagster.home import Home, home_path
 from autoif_dagster.instance import open_instance
 from autoif_dagster.lake import Lake
-from autoif_dagster.partitions import rounds
+from autoif_dagster.partitions import NAME
 from autoif_dagster.plain_errors import plain_errors
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import TABLES
@@ -31,7 +32,7 @@ def run_round(round_key: str, recipe: Recipe, home: Home) -> None:
     os.environ[CONSOLE_VARIABLE] = "1"
     _say(_opening(recipe, round_key))
     with plain_errors(home), open_instance(home) as instance:
-        instance.add_dynamic_partitions(str(rounds.name), [round_key])
+        instance.add_dynamic_partitions(NAME, [round_key])
         job = defs.resolve_job_def(synthesize.name)
         result = job.execute_in_process(
             instance=instance, partition_key=round_key, run_config=_QUIET
@@ -53,8 +54,13 @@ def _decided(lake: Lake, round_key: str) -> dict[str, Reasons]:
         for table in TABLES.values():
             if table.is_decision:
                 session.scan(table.name, under="candidates", candidates=True)
-                rows = "SELECT reason, count(*) FROM candidates GROUP BY 1 ORDER BY 2 DESC, 1"
-                found[table.name] = dict(session.rows(rows))
+                of_round = f"WHERE round = '{round_key}'" if table.has_round else ""
+                found[table.name] = dict(
+                    session.rows(
+                        f"SELECT reason, count(*) FROM candidates {of_round} "
+                        "GROUP BY 1 ORDER BY 2 DESC, 1"
+                    )
+                )
     return found
 
 

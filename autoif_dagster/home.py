@@ -7,6 +7,8 @@
     scratch/<random>/              one folder per running step: half-written files, spill
     batches/                       requests for somebody else to run (`autoif batch`)
     turns/<table>.<round>          held by whoever asks the model for a table
+    turns/<table>                  held by whoever makes a table over all rounds
+    exports/                       files for trainers, and their manifest
     imports/<round>/               an import on its way into the lake, or into the UI
     home.json                      lineage, format and where the views point
 
@@ -71,6 +73,10 @@ class Home:
         return self.root / "batches"
 
     @property
+    def exports(self) -> Path:
+        return self.root / "exports"
+
+    @property
     def imports(self) -> Path:
         return self.root / "imports"
 
@@ -89,8 +95,8 @@ class Home:
 
     @contextmanager
     def turn(self, stage: str, waits: Callable[[], None]) -> Iterator[None]:
-        """One process at a time asks for a stage. The next one is told that it `waits`, and then
-        finds in the log what the first one asked for: side by side both would pay for it."""
+        """One process at a time is at a stage. The next one is told that it `waits`, and then finds
+        what the first one left: in the log its replies, for which side by side both would pay."""
         (self.root / "turns").mkdir(exist_ok=True)
         path = self.root / "turns" / stage
         try:
@@ -309,7 +315,7 @@ _FALLEN_ONLY = frozenset({"reason", "detail"})
 
 def _rejections() -> str:
     selects = [
-        f"SELECT '{t.name}' AS stage, {'round' if t.per_round else 'NULL'} AS round, "
+        f"SELECT '{t.name}' AS stage, {'round' if t.has_round else 'NULL'} AS round, "
         f"{t.item} AS item_id, {t.parent or 'NULL'} AS parent_id, reason, detail "
         f"FROM {t.name}_candidates WHERE reason IS NOT NULL"
         for t in TABLES.values()

@@ -22,13 +22,12 @@ from autoif_dagster.importers.shapes import FOREIGN
 from autoif_dagster.instance import open_instance
 from autoif_dagster.lake import Lake, TableFile, Written, publish_file
 from autoif_dagster.materialization import from_file, materialization
-from autoif_dagster.partitions import rounds
+from autoif_dagster.partitions import NAME, next_round, taken_rounds
 from autoif_dagster.plain_errors import plain_errors
 from autoif_dagster.progress import Reporter, console_if
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import PARTS, TABLES, RoundPlan
 
-_LAST_ROUND = 9_999
 _REPLIES = "generations"
 
 
@@ -117,16 +116,10 @@ def _refuse_again(lake: Lake, source: Source) -> None:
 
 
 def _free_round(instance: dg.DagsterInstance, lake: Lake, wanted: str | None) -> str:
-    taken = set(instance.get_dynamic_partitions(str(rounds.name)))
-    for table in TABLES.values():
-        if table.per_round:
-            taken.update(lake.rounds(table.name))
+    taken = taken_rounds(instance, lake)
     if wanted in taken:
         raise CallError(f"round {wanted} exists already; choose another, or leave --round out")
-    last = max((int(key[1:]) for key in taken if ids.is_round(key)), default=0)
-    if wanted is None and last >= _LAST_ROUND:
-        raise CallError("no round key is left after r9999; choose a free one with --round")
-    return wanted or f"r{last + 1:04d}"
+    return wanted or next_round(taken)
 
 
 def _make(source: Source, key: str, recipe: Recipe, lake: Lake) -> None:
@@ -181,7 +174,7 @@ def _report(instance: dg.DagsterInstance, lake: Lake, key: str) -> Imported | No
         if origin is None:
             lake.home.forget_import(key)
             return None
-        instance.add_dynamic_partitions(str(rounds.name), [key])
+        instance.add_dynamic_partitions(NAME, [key])
         names = [name for name in TABLES if name == "round_plan" or name in origin.tables]
         tables = tuple(session.published(name) for name in names)
         for written in tables:

@@ -97,7 +97,8 @@ def decision_asset(
     figures: str | None = None,
 ) -> dg.AssetsDefinition:
     """The asset of a decision: the SQL file of its name over the tables it depends on, with the
-    recipe's values for its parameters.
+    recipe's values for its parameters. One that is made once for all rounds reads those that are
+    complete by then.
 
     Args:
         deps: tables it reads; of a decision, its query also finds `<table>_candidates`.
@@ -112,11 +113,14 @@ def decision_asset(
         recipe: dg.ResourceParam[Recipe],
         lake: dg.ResourceParam[Lake],
     ) -> Materialized:
-        with lake.session(context.partition_key) as session:
+        per_round = TABLES[name].per_round
+        of = None if per_round else lake.complete_rounds()
+        # A run has a round's key for all its steps, also for those that are of no round.
+        with lake.session(context.partition_key if per_round else None) as session:
             for dep in deps:
-                session.scan(dep)
+                session.scan(dep, rounds=of)
                 if TABLES[dep].is_decision:
-                    session.scan(dep, under=f"{dep}_candidates", candidates=True)
+                    session.scan(dep, rounds=of, under=f"{dep}_candidates", candidates=True)
             for view in views:
                 session.define(view, sql.load(view))
             written = session.write_sql(
@@ -152,8 +156,8 @@ def _asset(
 ) -> dg.AssetsDefinition:
     table = TABLES[name]
     function = _without_retries(function)
-    if asks_model:
-        function = _in_turn(name, function)
+    if asks_model or not table.per_round:
+        function = _in_turn(table, function)
     if table.per_round and table.kind != "plan":
         function = _unless_imported(name, function)
     return dg.asset(
@@ -188,14 +192,15 @@ def _without_retries(function: AssetFunction) -> AssetFunction:
     return materialize
 
 
-def _in_turn(name: str, function: AssetFunction) -> AssetFunction:
-    """The asset's function, one process at a time for each round."""
+def _in_turn(table: Table, function: AssetFunction) -> AssetFunction:
+    """The asset's function, one process at a time for each file of its table. Of two rounds that
+    end together the later writer of a table over all rounds has then seen both."""
 
     @functools.wraps(function)  # as above
     def materialize(context: dg.AssetExecutionContext, **resources: Any) -> Materialized:
         lake: Lake = resources["lake"]
-        stage = f"{name}.{context.partition_key}"
-        told = f"{stage}: another run is asking the model for it; waiting for its end"
+        stage = f"{table.name}.{context.partition_key}" if table.per_round else table.name
+        told = f"{stage}: another run is making it; waiting for its end"
         with lake.home.turn(stage, lambda: context.log.info(told)):
             return function(context, **resources)
 

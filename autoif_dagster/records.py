@@ -2,7 +2,8 @@
 
 A *fact* stores what cost model calls or execution, failures included. A *decision* stores every
 candidate with a nullable `reason` and `detail`; its view shows the rows without a reason and
-`rejections` the rest. An *input* is read from the user's files; a *plan* is frozen once per round.
+`rejections` the rest. An *input* is read from the user's files; a *plan* is frozen once per round;
+an *output* tells of what was made of decisions for use elsewhere.
 
 Column types are read off the annotations: str, int, float, bool and lists of them; `| None` makes
 a column nullable. `round` is a column of every table that has one file per round.
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-Kind = Literal["input", "plan", "fact", "decision"]
+Kind = Literal["input", "plan", "fact", "decision", "output"]
 
 Round = Annotated[str, "key of the round that made the row"]
 Reason = Annotated[str | None, "why the candidate fell; null if it was kept"]
@@ -339,6 +340,58 @@ class DpoPair:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleasedResponse:
+    """One row per SFT row of a complete round; kept are those whose prompt no lower round has."""
+
+    round: Round
+    response_id: Annotated[str, "accepted response, the best of its prompt in its round"]
+    prompt_id: Annotated[str, "its prompt"]
+    instruction_id: InstructionId
+    query_id: Annotated[str, "query of the prompt"]
+    prompt: Annotated[str, "what the user turn says"]
+    response: Annotated[str, "what the assistant turn says"]
+    accuracy: Annotated[float, "share of votes that say it obeys"]
+    score: Annotated[float, "judge's score, 0 to 10"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedPair:
+    """One row per pair of a complete round; kept are those whose prompt, or instruction at that
+    level, no lower round has."""
+
+    round: Round
+    pair_id: Annotated[str, "hash of level, prompt or instruction, chosen and rejected"]
+    level: Annotated[str, "prompt (two responses), or instruction (two cases)"]
+    instruction_id: InstructionId
+    prompt_id: Annotated[str | None, "prompt of a prompt-level pair"]
+    query_id: Annotated[str | None, "query of a prompt-level pair"]
+    prompt: Annotated[str, "what the user turn says"]
+    chosen: Annotated[str, "text that obeys"]
+    rejected: Annotated[str, "text that breaks it"]
+    chosen_id: Annotated[str, "response_id, or case_id, of the chosen text"]
+    rejected_id: Annotated[str, "response_id, or case_id, of the rejected text"]
+    chosen_score: Annotated[float | None, "judge's score of a chosen response"]
+    rejected_score: Annotated[float | None, "judge's score of a rejected response"]
+    reason: Reason
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """One row per file of data below `exports/` in the home."""
+
+    file: Annotated[str, "path below exports/"]
+    format: Annotated[str, "whose format it is, and which of theirs"]
+    source: Annotated[str, "table whose kept rows it holds, a line each"]
+    rounds: Annotated[list[str], "rounds it holds rows of, in their order in the file"]
+    rows: Annotated[int, "lines"]
+    bytes: Annotated[int, "size"]
+    sha256: Annotated[str, "hash of the file's content"]
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One row per completion of a model; failed requests leave none and are asked again."""
 
@@ -397,6 +450,11 @@ class Table:
     @property
     def is_decision(self) -> bool:
         return self.kind == "decision"
+
+    @property
+    def has_round(self) -> bool:
+        """Whether rows say of which round they are: also those of a table over all rounds may."""
+        return any(column.name == "round" for column in self.columns)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -578,6 +636,28 @@ TABLES: dict[str, Table] = {
             item="pair_id",
             parent="prompt_id",
         ),
+        # Side by side two rounds can make the very same row, ids and all.
+        Table(
+            "released_responses",
+            ReleasedResponse,
+            "decision",
+            ("round", "response_id"),
+            ("response_id",),
+            item="response_id",
+            parent="prompt_id",
+            per_round=False,
+        ),
+        Table(
+            "released_pairs",
+            ReleasedPair,
+            "decision",
+            ("round", "pair_id"),
+            ("pair_id",),
+            item="pair_id",
+            parent="prompt_id",
+            per_round=False,
+        ),
+        Table("exports", ExportedFile, "output", ("file",), per_round=False),
     )
 }
 

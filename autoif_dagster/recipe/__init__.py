@@ -19,13 +19,14 @@ from autoif_dagster.recipe.fields import (
     Sandbox,
     Simulator,
     Supervisor,
+    Target,
     Threshold,
     Verification,
     Vllm,
     least,
 )
-from autoif_dagster.recipe.loading import PRESETS_DIR, load_recipe, preset_names
-from autoif_dagster.recipe.writing import to_toml
+from autoif_dagster.recipe.loading import PRESETS_DIR, load_recipe, preset_names, recipe_name
+from autoif_dagster.recipe.writing import recipe_hash, to_toml
 
 __all__ = [
     "CHECKOUT",
@@ -41,6 +42,7 @@ __all__ = [
     "Sandbox",
     "Simulator",
     "Supervisor",
+    "Target",
     "Threshold",
     "Verification",
     "Vllm",
@@ -48,6 +50,8 @@ __all__ = [
     "least",
     "load_recipe",
     "preset_names",
+    "recipe_hash",
+    "recipe_name",
     "to_toml",
     "value_at",
     "values_at",

@@ -6,6 +6,7 @@ import re
 from pydantic import BaseModel
 
 from autoif_dagster.errors import RecipeError
+from autoif_dagster.recipe.cron import is_cron, is_timezone
 from autoif_dagster.recipe.describing import allowed, clip, value_at
 from autoif_dagster.recipe.fields import Recipe, Threshold
 
@@ -19,6 +20,7 @@ def check(recipe: Recipe, origins: Origins, chosen: str) -> None:
     _check_language(recipe, origins, chosen)
     _check_choices(recipe, origins, chosen)
     _check_budget(recipe, origins, chosen)
+    _check_rounds(recipe, origins, chosen)
     _check_thresholds(recipe, origins, chosen)
 
 
@@ -84,13 +86,28 @@ def _check_choices(recipe: Recipe, origins: Origins, chosen: str) -> None:
 def _check_budget(recipe: Recipe, origins: Origins, chosen: str) -> None:
     """A limit that nothing would ever reach."""
     prices = recipe.prices
-    if recipe.budget.money and not (prices.prompt or prices.completion):
-        fields = ("budget.money", "prices.prompt", "prices.completion")
-        origin = _origin(origins, chosen, *(tuple(f.split(".")) for f in fields))
-        raise RecipeError(
-            f"{origin}: budget.money = {recipe.budget.money}: without prices nothing costs "
-            "anything; set prices.prompt and prices.completion, or budget.money = 0"
-        )
+    if prices.prompt or prices.completion:
+        return
+    for limit in ("budget.money", "target.money"):
+        if value := value_at(recipe, limit):
+            fields = (limit, "prices.prompt", "prices.completion")
+            origin = _origin(origins, chosen, *(tuple(f.split(".")) for f in fields))
+            raise RecipeError(
+                f"{origin}: {limit} = {value}: without prices nothing costs anything; set "
+                f"prices.prompt and prices.completion, or {limit} = 0"
+            )
+
+
+def _check_rounds(recipe: Recipe, origins: Origins, chosen: str) -> None:
+    """A schedule that Dagster would not load."""
+    for field, valid, wanted in (
+        ("cron", is_cron, "five fields such as '0 2 * * *': minute, hour, day, month, weekday"),
+        ("timezone", is_timezone, "an IANA time zone such as 'Europe/Berlin' or 'UTC'"),
+    ):
+        value = getattr(recipe.rounds, field)
+        if not valid(value):
+            origin = _origin(origins, chosen, ("rounds", field))
+            raise RecipeError(f"{origin}: rounds.{field} = {clip(repr(value))}: must be {wanted}")
 
 
 def _check_thresholds(recipe: Recipe, origins: Origins, chosen: str) -> None:

@@ -26,6 +26,16 @@ _VARIABLES = ("AUTOIF_HOME", "AUTOIF_RECIPE", "AUTOIF_CONSOLE", "AUTOIF_BATCH_AG
 Layer = dict[str, Any]
 
 
+def recipe_name(environ: Mapping[str, str] | None = None) -> str:
+    """What people call the recipe in use: a preset's name, or a file's without its suffix."""
+    chosen = _chosen(None, os.environ if environ is None else environ)
+    return chosen if chosen in preset_names() else Path(chosen).stem
+
+
+def _chosen(name: str | Path | None, environ: Mapping[str, str]) -> str:
+    return str(name or environ.get("AUTOIF_RECIPE") or "demo")
+
+
 def load_recipe(name: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Recipe:
     """The recipe of a preset's name or a TOML file, with the environment's replacements.
 
@@ -38,7 +48,7 @@ def load_recipe(name: str | Path | None = None, environ: Mapping[str, str] | Non
         RecipeError: naming file (or variable), field, value and the allowed range, a line each.
     """
     environ = os.environ if environ is None else environ
-    chosen = str(name or environ.get("AUTOIF_RECIPE") or "demo")
+    chosen = _chosen(name, environ)
     origins: Origins = {}
     values: Layer = {}
     for layer, origin, folder in _file_layers(chosen):

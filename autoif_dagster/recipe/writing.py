@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from autoif_dagster.ids import digest
 from autoif_dagster.recipe.describing import extra_of
-from autoif_dagster.recipe.fields import Recipe, Threshold
+from autoif_dagster.recipe.fields import CHECKOUT, Recipe, Threshold
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -14,6 +15,11 @@ def to_toml(recipe: Recipe) -> str:
     lines: list[str] = []
     _write_section(recipe, "", lines)
     return "\n".join(lines).strip() + "\n"
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Twelve hexadecimal digits of every field's value; where the checkout lies makes none."""
+    return digest(to_toml(recipe).replace(str(CHECKOUT), ""))[:12]
 
 
 def _write_section(section: BaseModel, name: str, lines: list[str]) -> None:

@@ -68,6 +68,8 @@ PARAMETERS: Mapping[str, Mapping[str, str]] = {
         "instruction_level_share": "dpo.instruction_level_share",
         "chosen_min_words": "dpo.chosen_min_words",
     },
+    "released_responses": {},
+    "released_pairs": {},
 }
 
 

@@ -1,0 +1,49 @@
+"""What leaves the home: the rows of all complete rounds without what an earlier one has already,
+and the files that trainers read."""
+
+import dagster as dg
+
+from autoif_dagster.export_files import write_exports
+from autoif_dagster.lake import Lake
+from autoif_dagster.materialization import (
+    Materialized,
+    decision_asset,
+    materialized,
+    table_asset,
+)
+from autoif_dagster.recipe import Recipe
+
+released_responses = decision_asset(
+    "released_responses",
+    group="releases",
+    deps=["sft_dataset"],
+    about="Rounds that ran side by side may draw the same prompt: the lowest of them keeps it.",
+    candidates="SELECT count(*) FROM sft_dataset",
+)
+
+released_pairs = decision_asset(
+    "released_pairs",
+    group="releases",
+    deps=["dpo_pairs"],
+    about="Rounds that ran side by side may draw the same prompt: the lowest of them keeps it.",
+    candidates="SELECT count(*) FROM dpo_pairs",
+    figures="count(*) FILTER (level = 'prompt') AS prompt_level, "
+    "count(*) FILTER (level = 'instruction') AS instruction_level",
+)
+
+
+@table_asset(group="releases", deps=["released_responses", "released_pairs"])
+def exports(
+    context: dg.AssetExecutionContext,
+    recipe: dg.ResourceParam[Recipe],
+    lake: dg.ResourceParam[Lake],
+) -> Materialized:
+    """The released rows in the formats that trainers read, with a manifest beside them."""
+    with lake.session() as session:
+        session.scan("released_responses")
+        session.scan("released_pairs")
+        files = write_exports(session, recipe)
+        written = session.write_rows("exports", files)
+        figures: dict[str, float | str] = {"folder": str(lake.home.exports)}
+        figures |= {f"{file.source}_lines": file.rows for file in files}
+        return materialized(context, session, written, figures=figures)

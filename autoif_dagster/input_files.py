@@ -1,0 +1,126 @@
+"""The files that a user brings, as Dagster knows them: two external assets above the tables that
+are read from them, whose data version is the hash of their bytes.
+
+Two things observe them: the sensor `watch_inputs`, if it is on, and the asset that reads the file,
+always. The asset also writes into its own provenance which bytes it read, since Dagster would note
+the version that was known when the step began. So a table is *Unsynced* only if its file really is
+another one now, and switching the sensor on late shows nothing that is not so.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import dagster as dg
+
+from autoif_dagster.errors import InputError
+from autoif_dagster.materialization import Materialized
+
+T = TypeVar("T")
+
+SEED_FILE = "seed_file"
+QUERY_FILE = "query_file"
+
+_VERSION = "dagster/data_version"
+_INPUT_VERSION = "dagster/input_data_version/"
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells without reading a file that it is not the same as before."""
+
+    path: str
+    size: int
+    modified_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        """Raises `OSError` where there is no such file."""
+        found = path.stat()
+        return cls(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One state of an input file. `version` is the SHA-256 of its bytes, in hexadecimal."""
+
+    asset: str
+    stamp: Stamp
+    version: str
+
+    @classmethod
+    def read(cls, asset: str, path: Path) -> "InputFile":
+        """Hash a file; a gigabyte takes a second or two.
+
+        Raises:
+            InputError: it cannot be read, or changes meanwhile.
+        """
+        try:
+            stamp = Stamp.of(path)
+            hashed = hashlib.sha256()
+            with path.open("rb") as file:
+                while block := file.read(_BLOCK_BYTES):
+                    hashed.update(block)
+            found = cls(asset, stamp, hashed.hexdigest())
+            found.require_unchanged()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        return found
+
+    def require_unchanged(self) -> None:
+        """Raises `InputError` if the file is not the same any more."""
+        path = Path(self.stamp.path)
+        try:
+            same = Stamp.of(path) == self.stamp
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        if not same:
+            raise InputError(f"{path}: was changed while it was read; materialize again")
+
+    def unchanged_behind(self, rows: Iterable[T]) -> Iterator[T]:
+        """The rows that were read from the file, if it is still the same after the last one.
+
+        Raises:
+            InputError: it is not.
+        """
+        yield from rows
+        self.require_unchanged()
+
+    def observation(self) -> dg.AssetObservation:
+        """The event that tells Dagster of this state."""
+        return dg.AssetObservation(
+            asset_key=self.asset,
+            metadata={
+                "path": dg.MetadataValue.path(self.stamp.path),
+                "bytes": self.stamp.size,
+                "modified": dg.MetadataValue.timestamp(self.stamp.modified_ns / 1e9),
+            },
+            tags={_VERSION: self.version},
+        )
+
+    def made(self, context: dg.AssetExecutionContext, result: Materialized) -> Materialized:
+        """The result of the asset that read this state, which it observes and names as its input.
+
+        Tags of a result win over those that Dagster sets itself (1.13, measured).
+        """
+        context.log_event(self.observation())
+        return dg.MaterializeResult(
+            metadata=result.metadata,
+            data_version=result.data_version,
+            check_results=result.check_results,
+            tags={**(result.tags or {}), _INPUT_VERSION + self.asset: self.version},
+        )
+
+
+def recorded_version(instance: dg.DagsterInstance, asset: str) -> str | None:
+    """The version of an input file that Dagster was last told of."""
+    records = instance.fetch_observations(dg.AssetKey(asset), limit=1).records
+    for record in records:
+        observation = record.asset_observation
+        if observation is not None:
+            return observation.tags.get(_VERSION)
+    return None

@@ -1,0 +1,34 @@
+-- Grain: one row per SFT row of a complete round. A trainer should not see a prompt twice as often as
+-- its neighbours because two rounds that ran side by side drew it both: it belongs to the lowest
+-- round that has an SFT row for it, and all of that round's rows for it stay. A prompt is the same if
+-- its instruction and query are (its id), however it was reworded, or if its words are to the letter.
+-- What a round holds of its own is its own decision, so repeats within a round stay.
+WITH by_id AS (
+    SELECT prompt_id, min(round) AS first_round FROM sft_dataset GROUP BY prompt_id
+),
+
+by_words AS (
+    SELECT sha256(prompt) AS words, min(round) AS first_round FROM sft_dataset GROUP BY words
+)
+
+SELECT
+    sft.round,
+    sft.response_id,
+    sft.prompt_id,
+    sft.instruction_id,
+    sft.query_id,
+    sft.prompt,
+    sft.response,
+    sft.accuracy,
+    sft.score,
+    CASE
+        WHEN by_id.first_round < sft.round THEN 'duplicate_prompt'
+        WHEN by_words.first_round < sft.round THEN 'duplicate_words'
+    END AS reason,
+    CASE reason
+        WHEN 'duplicate_prompt' THEN format('of round {}', by_id.first_round)
+        WHEN 'duplicate_words' THEN format('of round {}', by_words.first_round)
+    END AS detail
+FROM sft_dataset AS sft
+JOIN by_id USING (prompt_id)
+JOIN by_words ON by_words.words = sha256(sft.prompt)
