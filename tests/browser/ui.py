@@ -4,6 +4,7 @@ Every step waits for what it needs to be there, for as long as a busy machine ma
 waits for time to pass.
 """
 
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,10 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from autoif_dagster.records import TABLES
+
 PATIENCE_S = 120
+PER_ROUND = frozenset(table.name for table in TABLES.values() if table.per_round)
 _FLAGS = [
     # Quiet, without a GPU, and nobody outside is asked for anything.
     "--disable-gpu",
@@ -59,10 +63,38 @@ class UI:
         expect(self.page.get_by_text(asset, exact=True).first).to_be_visible()
 
     def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=name)
+        """The button that says exactly this, but for a count or dots after it."""
+        says = re.compile(rf"^{re.escape(name)}( \(\d+\))?…?$")
+        return self.page.get_by_role("button").filter(has_text=says)
 
-    def text(self, text: str | re.Pattern[str]) -> Locator:
-        return self.page.get_by_text(text, exact=isinstance(text, str))
+    def text(self, text: str) -> Locator:
+        return self.page.get_by_text(text, exact=True)
+
+    @contextmanager
+    def rounds_known(self, *assets: str) -> Iterator[None]:
+        """Do something that asks for the rounds of these assets, or of all, and wait for them: the
+        dialog forgets a round that is chosen before."""
+        missing = set(assets or PER_ROUND)
+
+        def is_last(response: Response) -> bool:
+            asked = response.request.post_data or ""
+            if "PartitionHealthQuery" in asked:
+                missing.discard(json.loads(asked)["variables"]["assetKey"]["path"][0])
+            return not missing
+
+        with self.page.expect_response(is_last):
+            yield
+
+    def launch(self, button: str) -> str:
+        """Launch a run by a button, and go to its page, as the message that the UI shows for a
+        moment would lead to; the run's id."""
+        with self.page.expect_response(
+            lambda response: "LaunchPipelineExecution" in (response.request.post_data or "")
+        ) as told:
+            self.button(button).click()
+        run_id = str(told.value.json()["data"]["launchPipelineExecution"]["run"]["id"])
+        self.open(f"/runs/{run_id}")
+        return run_id
 
     def picture(self, name: str, *, of: Locator | None = None) -> None:
         """Keep what the page shows, where somebody asked for pictures."""
