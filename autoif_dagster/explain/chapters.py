@@ -12,6 +12,7 @@ from typing import Literal
 
 from autoif_dagster.explain.reading import Row, Tables
 from autoif_dagster.records import TABLES
+from autoif_dagster.stages.kinds import Kinds
 
 KEPT = "kept"
 NOT_MADE = "not made yet"
@@ -114,14 +115,14 @@ def instruction(tables: Tables, item_id: str, most: int | None) -> list[Chapter]
     first = copies[0]
     seed_ids, example_ids = _texts(first["seed_ids"]), _texts(first["example_ids"])
     seeds = {str(row["instruction_id"]): row for row in tables.rows(_SEEDS, ids=seed_ids)}
-    told = without(first, "seed_ids", "example_ids")
-    chapter = card("instruction", told, copies=len(copies))
+    told = without(first, "seed_ids", "example_ids") or {}
     if first["origin"] == "seed":
         line = seeds.get(item_id if column == "instruction_id" else str(first["instruction_id"]))
         # The seed file of today may lack what an earlier round was made from.
         own = without(told, "call_index", "position") or {}
         own |= {name: line[name] if line else None for name in ("kind", "line")}
         return [card("instruction", own, copies=len(copies))]
+    chapter = card("instruction", told | {"kind": _kind(tables, first)}, copies=len(copies))
     if not seed_ids and not example_ids:
         return [chapter]
     past = _examples(tables) | _own_seeds(tables, [i for i in seed_ids if i not in seeds])
@@ -140,6 +141,13 @@ def instruction(tables: Tables, item_id: str, most: int | None) -> list[Chapter]
     rows.sort(key=lambda row: row["role"] != "example")
     counts = {"all": len(rows), "seed": len(seed_ids), "example": len(example_ids)}
     return [listed("seeds", rows, most, counts=counts), chapter]
+
+
+def _kind(tables: Tables, row: Row) -> str:
+    """What an instruction constrains, as far as its words sound like a seed's."""
+    seeds = tables.rows("SELECT instruction, kind FROM seed_instructions ORDER BY line")
+    kinds = Kinds((str(seed["instruction"]), str(seed["kind"])) for seed in seeds)
+    return next(kinds.of([str(row["instruction"])]))
 
 
 def _examples(tables: Tables) -> dict[str, str]:
