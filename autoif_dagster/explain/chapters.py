@@ -122,6 +122,8 @@ def instruction(tables: Tables, item_id: str, most: int | None) -> list[Chapter]
         own = without(told, "call_index", "position") or {}
         own |= {name: line[name] if line else None for name in ("kind", "line")}
         return [card("instruction", own, copies=len(copies))]
+    if first["origin"] == "imported":  # no call of ours; its position is a line of the file
+        told = without(told, "call_index") or {}
     chapter = card("instruction", told | {"kind": _kind(tables, first)}, copies=len(copies))
     if not seed_ids and not example_ids:
         return [chapter]
@@ -500,9 +502,7 @@ def prompts_of_instruction(tables: Tables, instruction_id: str, most: int | None
     sql = _PROMPTS.format(
         column="instruction_id", asked="drawn.query", asked_id="", instructions=""
     )
-    rows = tables.rows(sql, id=instruction_id)
-    made = tables.made("reconstructed_queries")
-    return listed("prompts", rows, most, counts={"all": len(rows)}, made=made)
+    return _prompts(tables, tables.rows(sql, id=instruction_id), most)
 
 
 def prompts_of_query(tables: Tables, query_id: str, most: int | None) -> Chapter:
@@ -512,7 +512,19 @@ def prompts_of_query(tables: Tables, query_id: str, most: int | None) -> Chapter
         asked="instructions.instruction",
         instructions="LEFT JOIN verified_instructions AS instructions USING (instruction_id)",
     )
-    rows = tables.rows(sql, id=query_id)
+    return _prompts(tables, tables.rows(sql, id=query_id), most)
+
+
+def _prompts(tables: Tables, rows: list[Row], most: int | None) -> Chapter:
+    """Prompts with how much came of them, as far as that is known."""
+    tables_of = {
+        "responses": "responses",
+        "accepted": "filtered_responses",
+        "sft_rows": "sft_dataset",
+        "pairs": "dpo_pairs",
+    }
+    unknown = {name: None for name, table in tables_of.items() if not tables.made(table)}
+    rows = [row | unknown for row in rows]
     made = tables.made("reconstructed_queries")
     return listed("prompts", rows, most, counts={"all": len(rows)}, made=made)
 
@@ -525,7 +537,7 @@ SELECT
         decided.reason,
         chosen.reason,
         CASE
-            WHEN decided.response_id IS NULL THEN '{NOT_MADE}'
+            WHEN decided.response_id IS NULL THEN coalesce(answered.failure, '{NOT_MADE}')
             WHEN chosen.response_id IS NULL THEN 'accepted'
             ELSE 'in_sft_dataset'
         END
@@ -533,7 +545,7 @@ SELECT
     decided.passed,
     decided.votes,
     decided.score,
-    coalesce(answered.response, answered.failure) AS response
+    answered.response
 FROM responses AS answered
 LEFT JOIN filtered_responses AS decided USING (response_id)
 LEFT JOIN sft_dataset AS chosen USING (response_id)

@@ -158,7 +158,8 @@ class _Subject:
                     yield chapters.pairs_with(tables, case_id, self._most(SOME))
             case "query":
                 yield chapters.query(tables, item)
-                yield chapters.prompts_of_query(tables, item, self._most(MANY))
+                if tables.session.round_key is not None:
+                    yield chapters.prompts_of_query(tables, item, self._most(MANY))
             case "prompt":
                 yield from self._instruction(FEW)
                 yield from self._verifiers({})
@@ -341,5 +342,5 @@ class _Subject:
 
 
 def _text(row: Row | None, column: str) -> str | None:
-    found = row and row.get(column)
+    found = row.get(column) if row is not None else None
     return None if found is None else str(found)
