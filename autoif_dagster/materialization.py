@@ -299,6 +299,7 @@ def materialized(
     *,
     client: LoggedClient | None = None,
     figures: Mapping[str, float | str] | None = None,
+    texts: Mapping[str, str] | None = None,
     may_be_empty: bool = False,
 ) -> Materialized:
     """What an asset returns: one funnel line in the log, the same figures as metadata, pictures,
@@ -308,6 +309,7 @@ def materialized(
         recipe: holds from where on a check warns.
         client: the client that asked for this table, whose counts are shown.
         figures: further numbers of the stage.
+        texts: further Markdown, under its names.
         may_be_empty: whether the recipe asks for no rows, as of an option that is off.
     """
     numbers = _numbers(written) | dict(figures or {})
@@ -329,6 +331,7 @@ def materialized(
     return dg.MaterializeResult(
         metadata=numbers
         | _looks(session, written)
+        | {name: dg.MetadataValue.md(text) for name, text in (texts or {}).items()}
         | dict(_pictures(context, recipe, session, written.table)),
         data_version=dg.DataVersion(written.content_hash),
         check_results=[
