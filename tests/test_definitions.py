@@ -14,7 +14,7 @@ from autoif_dagster.records import TABLES, tables_page
 from tests.conftest import CHECKOUT, clean_environment
 
 GRAPH = defs.resolve_asset_graph()
-KEYS = sorted(GRAPH.get_all_asset_keys())
+KEYS = sorted(GRAPH.materializable_asset_keys)
 
 
 def test_every_table_is_an_asset_and_every_asset_a_table() -> None:
