@@ -25,13 +25,9 @@ help:  ## say what there is
 demo: .stamps/run .env  ## set up, run one full round on the embedded defaults, show its funnel
 	@$(BIN)/autoif demo
 
-ui: .stamps/run .env  ## open Dagster's UI on http://127.0.0.1:3000
-	@$(BIN)/python -c 'from autoif_dagster.instance import prepare_instance; prepare_instance()'
-	@echo "Starting Dagster; this takes a moment. Ctrl-C stops it." >&2
-	@# A shell starts what runs in its background with SIGINT ignored, and Dagster would never stop.
-	@exec $(BIN)/python -c 'import os, signal, sys; \
-	    signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])' \
-	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1
+PORT ?= 3000
+ui: .stamps/run .env  ## open Dagster's UI on http://127.0.0.1:3000, or at PORT
+	@exec $(BIN)/python -m autoif_dagster.ui --with-parent --port $(PORT)
 
 test: lint types unit  ## set up and run every check
 
@@ -120,10 +116,10 @@ $(BIN)/python:
 	    torchvision torchaudio torchcodec triton
 	@mkdir -p .stamps && touch $@
 
-# Dagster reads .env beside workspace.yaml: the UI then opens the home that `make demo` used last.
-.env: .stamps/run FORCE
-	@home=$$($(BIN)/python -c 'from autoif_dagster.home import home_path; print(home_path())') \
-	    && printf 'AUTOIF_HOME="%s"\nDAGSTER_HOME="%s/dagster"\n' "$$home" "$$home" > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+# Dagster's own commands read .env beside workspace.yaml, and what it says beats the environment: so
+# it says what the environment says, and where the home is if that says nothing.
+.env: FORCE
+	@if [ ! -e $@ ] || grep -q '^AUTOIF_HOME="/' $@; then printf '%s\n' \
+	    'AUTOIF_HOME="$${AUTOIF_HOME:-$(CURDIR)/data}"' 'DAGSTER_HOME="$${AUTOIF_HOME}/dagster"' > $@; fi
 
 FORCE:

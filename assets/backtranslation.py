@@ -100,7 +100,7 @@ def back_translations(
         written = session.write_rows("back_translations", rows)
         supervisor.publish()
         figures = _figures(comparer)
-        return materialized(context, session, written, client=client, figures=figures)
+        return materialized(context, recipe, session, written, client=client, figures=figures)
 
 
 def _translations(

@@ -46,4 +46,4 @@ def exports(
         written = session.write_rows("exports", files)
         figures: dict[str, float | str] = {"folder": str(lake.home.exports)}
         figures |= {f"{file.source}_lines": file.rows for file in files}
-        return materialized(context, session, written, figures=figures)
+        return materialized(context, recipe, session, written, figures=figures)

@@ -46,7 +46,7 @@ def augmented_instructions(
         new = written.kept - _kept_seeds(session)
         missing = max(0, recipe.augmentation.target - new)
         return materialized(
-            context, session, written, client=client, figures={"missing_to_target": missing}
+            context, recipe, session, written, client=client, figures={"missing_to_target": missing}
         )
 
 

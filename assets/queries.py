@@ -50,7 +50,7 @@ def reconstructed_queries(
             draw(plan, instructions, queries, recipe.queries),
             candidates=count * recipe.queries.per_instruction,
         )
-        return materialized(context, session, written)
+        return materialized(context, recipe, session, written)
 
 
 @table_asset(
@@ -78,7 +78,7 @@ def prompt_rewrites(
     with lake.session(context.partition_key) as session:
         if not recipe.queries.rewrite:
             written = session.write_rows("prompt_rewrites", [])
-            return materialized(context, session, written, may_be_empty=True)
+            return materialized(context, recipe, session, written, may_be_empty=True)
         session.scan("reconstructed_queries")
         session.scan("verified_instructions")
         client = supervisor.for_stage("prompt_rewrites")
@@ -96,7 +96,7 @@ def prompt_rewrites(
         session.scan("prompt_rewrites")
         taken = session.count("SELECT count(*) FROM prompt_rewrites WHERE failure IS NULL")
         return materialized(
-            context, session, written, client=client, figures={"reworded_prompts": taken}
+            context, recipe, session, written, client=client, figures={"reworded_prompts": taken}
         )
 
 

@@ -83,7 +83,7 @@ def responses(
             candidates=count * recipe.responses.per_prompt,
         )
         supervisor.publish()
-        return materialized(context, session, written, client=client)
+        return materialized(context, recipe, session, written, client=client)
 
 
 @table_asset(
@@ -94,6 +94,7 @@ def responses(
 )
 def response_verdicts(
     context: dg.AssetExecutionContext,
+    recipe: dg.ResourceParam[Recipe],
     lake: dg.ResourceParam[Lake],
     sandbox: dg.ResourceParam[Sandbox],
     reporter: dg.ResourceParam[Reporter],
@@ -114,7 +115,7 @@ def response_verdicts(
         )
         rows = itertools.chain.from_iterable(done)
         written = session.write_rows("response_verdicts", rows)
-        return materialized(context, session, written, figures=sandbox_figures(sandbox))
+        return materialized(context, recipe, session, written, figures=sandbox_figures(sandbox))
 
 
 def _response_verdicts(
@@ -213,7 +214,7 @@ def quality_scores(
         )
         written = session.write_rows("quality_scores", rows)
         supervisor.publish()
-        return materialized(context, session, written, client=client)
+        return materialized(context, recipe, session, written, client=client)
 
 
 def _scores(

@@ -45,9 +45,8 @@ def seed_instructions(
         seeds = read_seeds(recipe.seeds.path)
         written = session.write_rows("seed_instructions", file.unchanged_behind(seeds))
         kinds = len({seed.kind for seed in seeds})
-        result = materialized(
-            context, session, written, figures={"kinds": kinds, "source": str(recipe.seeds.path)}
-        )
+        figures: dict[str, float | str] = {"kinds": kinds, "source": str(recipe.seeds.path)}
+        result = materialized(context, recipe, session, written, figures=figures)
         return file.made(context, result)
 
 
@@ -72,8 +71,9 @@ def user_queries(
     with lake.session() as session:
         rows = file.unchanged_behind(read_queries(recipe.queries))
         written = session.write_rows("user_queries", rows)
-        figures = {"source": str(recipe.queries.path)}
-        return file.made(context, materialized(context, session, written, figures=figures))
+        figures: dict[str, float | str] = {"source": str(recipe.queries.path)}
+        result = materialized(context, recipe, session, written, figures=figures)
+        return file.made(context, result)
 
 
 @table_asset(group="inputs")
@@ -93,7 +93,7 @@ def round_plan(
             plan = _plan(session, context.partition_key, recipe)
         written = session.write_rows("round_plan", [plan])
         return materialized(
-            context, session, written, figures={"past_rounds": len(plan.past_rounds)}
+            context, recipe, session, written, figures={"past_rounds": len(plan.past_rounds)}
         )
 
 

@@ -71,7 +71,7 @@ def verifier_candidates(
         rows = (row for reply in replies for row in stage.read_reply(context.partition_key, reply))
         written = session.write_rows("verifier_candidates", rows)
         supervisor.publish()
-        return materialized(context, session, written, client=client)
+        return materialized(context, recipe, session, written, client=client)
 
 
 def _requests(session: Session, recipe: Recipe, seed: int) -> Iterator[ChatRequest]:
@@ -89,6 +89,7 @@ def _requests(session: Session, recipe: Recipe, seed: int) -> Iterator[ChatReque
 )
 def case_verdicts(
     context: dg.AssetExecutionContext,
+    recipe: dg.ResourceParam[Recipe],
     lake: dg.ResourceParam[Lake],
     sandbox: dg.ResourceParam[Sandbox],
     reporter: dg.ResourceParam[Reporter],
@@ -110,7 +111,9 @@ def case_verdicts(
         )
         rows = itertools.chain.from_iterable(done)
         written = session.write_rows("case_verdicts", rows)
-        return materialized(context, session, written, figures=stage.sandbox_figures(sandbox))
+        return materialized(
+            context, recipe, session, written, figures=stage.sandbox_figures(sandbox)
+        )
 
 
 def _case_verdicts(

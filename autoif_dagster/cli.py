@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -108,6 +109,20 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("--dry-run", action="store_true", help="only say what would be forgotten")
     forget.add_argument("--yes", action="store_true", help="do not ask")
     forget.set_defaults(run=_forget)
+
+    explain = commands.add_parser(
+        "explain", help="the story of one row: where it came from, and where it went or fell"
+    )
+    explain.add_argument(
+        "id", metavar="ID", help="id of any row, or its beginning, as in rsp_4e2ab772"
+    )
+    explain.add_argument("--round", help="round to tell (default: the latest that kept it)")
+    explain.add_argument("--full", action="store_true", help="all rows, and texts in full")
+    explain.add_argument("--json", action="store_true", help="the same facts as one JSON object")
+    explain.add_argument(
+        "--verify", action="store_true", help="run its verdicts again; exit with 1 if one differs"
+    )
+    explain.set_defaults(run=_explain)
 
     recipe = commands.add_parser("recipe", help="print the resolved recipe, or say what is wrong")
     recipe.add_argument("name", nargs="?", help="preset or TOML file (default: AUTOIF_RECIPE)")
@@ -229,6 +244,33 @@ def _confirm() -> None:
         raise CallError("nobody is here to ask whether to forget them; add --yes, or --dry-run")
     if input("Forget them? [y/N] ").strip().lower() not in ("y", "yes"):
         raise CallError("nothing was forgotten")
+
+
+def _explain(call: argparse.Namespace) -> int:
+    from autoif_dagster.explain.finding import find
+    from autoif_dagster.explain.stories import Stories
+    from autoif_dagster.explain.telling import Pen, as_json
+    from autoif_dagster.home import existing_home, home_path
+    from autoif_dagster.lake import Lake
+
+    if call.round is not None and not is_round(call.round):
+        raise CallError(f"round {call.round!r:.40}: must be written like r0001")
+    lake = Lake(existing_home(home_path()))
+    code = DONE
+    with Stories(lake, full=call.full) as stories:
+        story = stories.tell(find(lake, call.id), call.round)
+        if call.verify:
+            from autoif_dagster.explain.again import verified_again
+
+            again = verified_again(stories.tables(story.round), story, load_recipe().sandbox)
+            story = replace(story, chapters=(*story.chapters, again))
+            code = FAILED if again.counts["differ"] else DONE
+    if call.json:
+        print(as_json(story))
+    else:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        sys.stdout.write(Pen(full=call.full, colour=colour).tell(story))
+    return code
 
 
 def _recipe(call: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ def run_round(round_key: str, recipe: Recipe, home: Home) -> None:
     """
     os.environ[CONSOLE_VARIABLE] = "1"
     _say(_opening(recipe, round_key))
-    with plain_errors(home), open_instance(home) as instance:
+    with plain_errors(home), open_instance() as instance:
         instance.add_dynamic_partitions(NAME, [round_key])
         job = defs.resolve_job_def(synthesize.name)
         result = job.execute_in_process(
@@ -40,7 +40,7 @@ def run_round(round_key: str, recipe: Recipe, home: Home) -> None:
     lake = Lake(home, memory_mib=recipe.engine.memory_mib, threads=recipe.engine.threads)
     decided = _decided(lake, round_key)
     told = [_funnel(decided), *_where_it_ended(decided), _calls(result)]
-    _say("\n" + "\n\n".join((*told, _ending(recipe))))
+    _say("\n" + "\n\n".join((*told, _ending(recipe, lake))))
 
 
 Reasons = dict[str | None, int]
@@ -121,8 +121,13 @@ def _opening(recipe: Recipe, round_key: str) -> str:
     return f"Round {round_key}, supervisor {recipe.supervisor.model}."
 
 
-def _ending(recipe: Recipe) -> str:
+def _ending(recipe: Recipe, lake: Lake) -> str:
+    with lake.session() as session:
+        session.scan("exports")
+        files = session.rows("SELECT file, rows FROM exports ORDER BY file DESC")
+        exported = [f"{lake.home.exports / file}  ({rows:,} rows)" for file, rows in files]
     lines = [
+        *(f"{'For trainers:' if n == 0 else '':<15}{line}" for n, line in enumerate(exported)),
         f"The data:      {home_path() / 'autoif.duckdb'}  (views sft_dataset, dpo_pairs, …)",
         "The UI:        make ui  (lineage, previews, checks of every table above)",
     ]

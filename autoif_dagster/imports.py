@@ -75,7 +75,7 @@ def import_file(source: Source, round_key: str | None, recipe: Recipe, home: Hom
         AutoIFError: the disk, the lake or Dagster's instance failed; calling again goes on.
     """
     lake = Lake(home, memory_mib=recipe.engine.memory_mib, threads=recipe.engine.threads)
-    with home.importing(), plain_errors(home), open_instance(home) as instance:
+    with home.importing(), plain_errors(home), open_instance() as instance:
         for key in home.unreported_imports():
             done = _report(instance, lake, key)
             if done is not None and _is_wanted(done, source, round_key):

@@ -1,50 +1,179 @@
-"""The Dagster instance of a home: where it lies, and its settings."""
+"""The Dagster instance of a home: where it lies, and its settings.
 
+Dagster takes seconds to import, and is imported where it is needed: whoever only prepares the
+folder does without.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dagster as dg
+from autoif_dagster.home import home_path, unusable
 
-from autoif_dagster.home import Home, home_path, unusable
+if TYPE_CHECKING:
+    import dagster as dg
+
+# Copies that nobody edited follow the shipped settings; this is what was shipped before.
+_SHIPPED_BEFORE = frozenset({"1162ca7ba2e6cb6a68615795f1569229ab57ba9e27166f12e1f0453fffd71416"})
+_CANCELING_S = 10.0
+_LOOKED_AT_S = 15.0  # the daemon looks every five
 
 
 @contextmanager
-def open_instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The instance, made where there is none yet. Dagster makes its databases when they are first
-    used, and two processes that do so at once fail: so they take turns.
+def open_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of this home, made where there is none yet.
 
     Raises:
         HomeError: the instance's folder cannot be written.
     """
-    prepare_instance()
-    with home.turn("dagster", lambda: None):
-        instance = dg.DagsterInstance.get()
-        instance.get_runs_count()
-        instance.get_dynamic_partitions("rounds")
-        instance.all_instigator_state()
-    with instance:
+    import dagster as dg
+
+    folder = prepare_instance()
+    with dg.DagsterInstance.get() as instance:
+        # Dagster makes its databases when they are first used, and two processes that do so at once
+        # fail: so they take turns.
+        with (folder / ".settling").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _settle(instance)
         yield instance
+
+
+def _settle(instance: dg.DagsterInstance) -> None:
+    from dagster._daemon.auto_run_reexecution import event_log_consumer as consumer
+
+    instance.get_runs_count()
+    instance.get_dynamic_partitions("rounds")
+    instance.all_instigator_state()
+    # The daemon that retries lost runs warns when it finds no cursors, and starts at the newest
+    # event. So do we, without the warning.
+    newest = str(instance.event_log_storage.get_maximum_record_id() or 0)
+    keys = {consumer._create_cursor_key(kind) for kind in consumer.DAGSTER_EVENT_TYPES}
+    known = instance.daemon_cursor_storage.get_cursor_values(keys)
+    if missing := keys - known.keys():
+        instance.daemon_cursor_storage.set_cursor_values(dict.fromkeys(missing, newest))
 
 
 def prepare_instance() -> Path:
     """Make the instance's folder with its settings unless it is there: `DAGSTER_HOME` where that is
-    set, else `$AUTOIF_HOME/dagster`, which `DAGSTER_HOME` then names.
+    set, else `$AUTOIF_HOME/dagster`, which `DAGSTER_HOME` then names. Settings of an earlier
+    version that nobody edited are brought up to date.
 
     Raises:
         HomeError: the folder cannot be written.
     """
     chosen = os.environ.get("DAGSTER_HOME")
-    folder = Path(chosen) if chosen else home_path() / "dagster"
+    folder = Path(os.path.abspath(chosen)) if chosen else home_path() / "dagster"  # noqa: PTH100
     settings = folder / "dagster.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not settings.exists():
-            text = files("autoif_dagster").joinpath("dagster.yaml").read_text("utf-8")
-            settings.write_text(text, "utf-8")
+        if not settings.exists() or _is_of_before(settings):
+            new = settings.with_suffix(".new")
+            new.write_text(_shipped(), "utf-8")
+            new.replace(settings)
     except OSError as error:
         raise unusable(folder, error) from error
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
+
+
+def watches_runs(folder: Path) -> bool:
+    """Whether an instance's settings, which may be somebody's own, tell lost runs from living."""
+    return "WatchfulRunLauncher" in (folder / "dagster.yaml").read_text("utf-8")
+
+
+def _shipped() -> str:
+    return files("autoif_dagster").joinpath("dagster.yaml").read_text("utf-8")
+
+
+def _is_of_before(settings: Path) -> bool:
+    return hashlib.sha256(settings.read_bytes()).hexdigest() in _SHIPPED_BEFORE
+
+
+def withdraw(instance: dg.DagsterInstance, socket: str) -> int:
+    """Cancel what was asked for and is not done, where the code server at `socket` is about to
+    stop: its runs, what waits in the queue or for a retry, and backfills. How many runs that were.
+
+    A run that does not end within seconds is marked as canceled all the same; whoever calls this
+    ends its process.
+    """
+    import dagster as dg
+    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+    from dagster._core.storage import tags
+    from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+
+    status = dg.DagsterRunStatus
+    asked = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
+    for backfill in instance.get_backfills(filters=asked):
+        canceled = backfill.with_status(BulkActionStatus.CANCELED)  # type: ignore[no-untyped-call]
+        instance.update_backfill(canceled)
+    lost = dg.RunsFilter(statuses=[status.FAILURE], tags={tags.WILL_RETRY_TAG: "true"})
+    for run in instance.get_runs(lost):
+        if tags.AUTO_RETRY_RUN_ID_TAG not in run.tags:
+            instance.add_run_tags(run.run_id, {tags.WILL_RETRY_TAG: "false"})
+    queued = instance.get_runs(dg.RunsFilter(statuses=[status.QUEUED]))
+    for run in queued:
+        instance.report_run_canceling(run)
+        instance.report_run_canceled(run)
+    ours = [
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=[*IN_PROGRESS_RUN_STATUSES]))
+        if f'"{socket}"' in run.tags.get(tags.GRPC_INFO_TAG, "")
+    ]
+    for run in ours:
+        with suppress(Exception):  # a code server that is gone cannot be asked
+            instance.run_launcher.terminate(run.run_id)
+    deadline = time.monotonic() + _CANCELING_S
+    going_on = ours
+    while going_on and time.monotonic() < deadline:
+        time.sleep(0.1)
+        going_on = [run for run in going_on if not _is_over(instance, run.run_id)]
+    for run in going_on:
+        instance.report_run_canceled(run)
+    return len(queued) + len(ours)
+
+
+def overlooked(instance: dg.DagsterInstance) -> list[str]:
+    """Lost runs that are to be retried and that the daemon has not looked at for some time."""
+    import dagster as dg
+    from dagster._core.storage import tags
+
+    lost = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={tags.WILL_RETRY_TAG: "true"})
+    return [
+        record.dagster_run.run_id
+        for record in instance.get_run_records(lost, limit=20)
+        if tags.AUTO_RETRY_RUN_ID_TAG not in record.dagster_run.tags
+        and (record.end_time or 0.0) < time.time() - _LOOKED_AT_S
+    ]
+
+
+def look_again(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Make the daemon that retries lost runs look at one once more.
+
+    Dagster (1.13) logs that a run failed, and then sets its status. A daemon that looks in between
+    passes the run over for good: its status says that it goes on. Looking twice at others changes
+    nothing.
+    """
+    import dagster as dg
+    from dagster._daemon.auto_run_reexecution import event_log_consumer as consumer
+
+    kind = dg.DagsterEventType.RUN_FAILURE
+    events = instance.event_log_storage.get_logs_for_all_runs_by_log_id(
+        after_cursor=0, dagster_event_type={kind}
+    )
+    for log_id, event in events.items():
+        if event.run_id == run_id:
+            cursor = {consumer._create_cursor_key(kind): str(log_id - 1)}
+            instance.daemon_cursor_storage.set_cursor_values(cursor)
+
+
+def _is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is None or run.is_finished

@@ -169,6 +169,15 @@ class Session:
         there = self.lake.path(name, self.round_key).exists()
         self.scan(name, rounds=None if there else [], under=under)
 
+    def scan_parts(self, name: str) -> None:
+        """Make all parts of a table of `PARTS` readable under its name. Meanwhile nobody may forget
+        generations (`Home.publishing`): parts are added at any time, and stay unless forgotten."""
+        folder = _quoted(self.lake.home.lake / name)
+        read = (
+            f"read_parquet('{folder}/*.parquet', union_by_name = true, hive_partitioning = false)"
+        )
+        self.con.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {read}")
+
     def define(self, name: str, sql: str) -> None:
         """Make a query readable under a name, like a scanned table."""
         self.con.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")

@@ -10,19 +10,19 @@ keeps it as it was read and reports it.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from autoif_dagster import prompts, sql
+from autoif_dagster import checks, pictures, plots, prompts, sql
 from autoif_dagster.clients.log.logged import LoggedClient
 from autoif_dagster.errors import BudgetError, CallError, LakeError
 from autoif_dagster.ids import digest
 from autoif_dagster.imported import Origin, origin_of
 from autoif_dagster.lake import Lake, Session, Written
 from autoif_dagster.partitions import rounds
-from autoif_dagster.recipe import Recipe, load_recipe, values_at
+from autoif_dagster.recipe import Recipe, load_recipe, recipe_hash, recipe_name, values_at
 from autoif_dagster.records import TABLES, Table
 from autoif_dagster.stages import clip
 
@@ -130,7 +130,8 @@ def decision_asset(
                 candidates=candidates,
                 counted=counted,
             )
-            return materialized(context, session, written, figures=_figures(session, name, figures))
+            shown = _figures(session, name, figures)
+            return materialized(context, recipe, session, written, figures=shown)
 
     decide.__doc__ = about
     version = code_version(tuple(sql.PARAMETERS[name].values()), (), (name, *views))
@@ -224,8 +225,10 @@ def _unless_imported(name: str, function: AssetFunction) -> AssetFunction:
                         f"or damaged; import the file again, as another round ({error})"
                     ) from error
                 # What the file says nothing of, and nobody asks for any more, has no rows.
+                recipe: Recipe = resources["recipe"]
+                shown = from_file(origin)
                 return materialized(
-                    context, session, stored, figures=from_file(origin), may_be_empty=True
+                    context, recipe, session, stored, figures=shown, may_be_empty=True
                 )
         return function(context, **resources)
 
@@ -244,11 +247,13 @@ def _description(table: Table, function: AssetFunction) -> str:
 
 def _checks(table: Table) -> dict[str, str]:
     if not table.is_decision:
-        return {HAS_ROWS: "The table has at least one row, if the recipe asks for any."}
-    return {
-        HAS_ROWS: "The table has at least one kept row.",
-        ACCOUNTED_FOR: "Kept and rejected rows add up to the candidates counted upstream.",
-    }
+        own = {HAS_ROWS: "The table has at least one row, if the recipe asks for any."}
+    else:
+        own = {
+            HAS_ROWS: "The table has at least one kept row.",
+            ACCOUNTED_FOR: "Kept and rejected rows add up to the candidates counted upstream.",
+        }
+    return own | checks.of_table(table)
 
 
 @functools.cache
@@ -288,21 +293,27 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 def materialized(
     context: dg.AssetExecutionContext,
+    recipe: Recipe,
     session: Session,
     written: Written,
     *,
     client: LoggedClient | None = None,
     figures: Mapping[str, float | str] | None = None,
+    texts: Mapping[str, str] | None = None,
     may_be_empty: bool = False,
 ) -> Materialized:
-    """What an asset returns: one funnel line in the log, the same figures as metadata, checks.
+    """What an asset returns: one funnel line in the log, the same figures as metadata, pictures,
+    checks.
 
     Args:
+        recipe: holds from where on a check warns.
         client: the client that asked for this table, whose counts are shown.
         figures: further numbers of the stage.
+        texts: further Markdown, under its names.
         may_be_empty: whether the recipe asks for no rows, as of an option that is off.
     """
     numbers = _numbers(written) | dict(figures or {})
+    numbers["recipe"] = f"{recipe_name()} {recipe_hash(recipe)}"
     if client is not None:
         numbers |= {"model": client.fingerprint, **client.pace.figures()}
     context.log.info(
@@ -311,10 +322,61 @@ def materialized(
             f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items()
         )
     )
+    findings = list(checks.run(session, recipe, written.table))
+    for finding in findings:
+        if not finding.passed:
+            context.log.warning(f"{written.table.name}: {finding.name}: {finding.told}")
+    names = checks.figures(written.table)
+    numbers |= {names[f.name]: f.share for f in findings if f.name in names and f.share is not None}
     return dg.MaterializeResult(
-        metadata=numbers | _looks(session, written),
+        metadata=numbers
+        | _looks(session, written)
+        | {name: dg.MetadataValue.md(text) for name, text in (texts or {}).items()}
+        | dict(_pictures(context, recipe, session, written.table)),
         data_version=dg.DataVersion(written.content_hash),
-        check_results=list(_check_results(written, may_be_empty)),
+        check_results=[
+            *_check_results(written, may_be_empty),
+            *(_check_result(written.table, finding) for finding in findings),
+        ],
+    )
+
+
+def _pictures(
+    context: dg.AssetExecutionContext, recipe: Recipe, session: Session, table: Table
+) -> Iterator[tuple[str, dg.MetadataValue[Any]]]:
+    for name, draw in pictures.of_table(table):
+        try:
+            png = draw(session, recipe, table)
+        except Exception as error:  # the table stands, whatever is wrong with its picture
+            context.log.warning(f"{table.name}: no picture of {name}: {error!r}")
+            continue
+        if png is not None:
+            yield name, dg.MetadataValue.md(plots.inline(name, png))
+
+
+def _check_result(table: Table, finding: checks.Finding) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {"offending": finding.offending}
+    if finding.share is not None:
+        metadata["share"] = finding.share
+    if finding.threshold is not None:
+        metadata["threshold"] = finding.threshold
+    if finding.named:
+        listed = [f"- `{item}`" for item in finding.named]
+        if more := finding.offending - len(listed):
+            listed.append(f"- and {more:,} more")
+        metadata["offenders"] = dg.MetadataValue.md("\n".join(listed))
+    if finding.reasons:
+        rows = [(what, f"{a:.1%}", f"{b:.1%}") for what, (a, b) in finding.reasons.items()]
+        metadata["reasons"] = dg.MetadataValue.md(
+            markdown_table(("of the candidates", "now", "before"), rows)
+        )
+    return dg.AssetCheckResult(
+        check_name=finding.name,
+        asset_key=table.name,
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=finding.told,
+        metadata=metadata,
     )
 
 

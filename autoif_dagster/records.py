@@ -392,6 +392,25 @@ class ExportedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportedStage:
+    """One row per complete round and stage: a table with that round's rows."""
+
+    round: Annotated[str, "complete round"]
+    stage: Annotated[str, "table"]
+    rows: Annotated[int, "its rows; of a decision, its candidates"]
+    kept: Annotated[int | None, "candidates without a reason; null if the stage decides nothing"]
+    rejected: Annotated[int | None, "candidates with a reason"]
+    kept_share: Annotated[float | None, "kept ÷ candidates"]
+    commonest_reason: Annotated[str | None, "why most of the rejected fell"]
+    commonest_rejected: Annotated[int | None, "how many fell for it"]
+    replies: Annotated[int, "completions that its rows were read from"]
+    prompt_tokens: Annotated[int, "tokens that the model read for them"]
+    completion_tokens: Annotated[int, "tokens that it wrote"]
+    cost: Annotated[float | None, "of these tokens at the recipe's prices; null if it has none"]
+    models: Annotated[list[str], "fingerprints of who wrote them"]
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One row per completion of a model; failed requests leave none and are asked again."""
 
@@ -658,6 +677,7 @@ TABLES: dict[str, Table] = {
             per_round=False,
         ),
         Table("exports", ExportedFile, "output", ("file",), per_round=False),
+        Table("dataset_report", ReportedStage, "output", ("round", "stage"), per_round=False),
     )
 }
 

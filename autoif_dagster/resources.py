@@ -2,12 +2,13 @@
 supervisor behind its generation log, the NLI model, the sandbox, and where progress goes."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
 import dagster as dg
 
+from autoif_dagster import liveness
 from autoif_dagster.clients import ChatClient
 from autoif_dagster.clients.log.batch import BatchClient, BatchModel, Folder
 from autoif_dagster.clients.log.generation_log import GenerationLog
@@ -21,7 +22,7 @@ from autoif_dagster.lake import Lake
 from autoif_dagster.nli import NliModel
 from autoif_dagster.preflight import require_comparer, require_model
 from autoif_dagster.progress import Reporter, console_if
-from autoif_dagster.recipe import Recipe, load_recipe
+from autoif_dagster.recipe import Recipe, load_recipe, recipe_hash, recipe_name
 from autoif_dagster.sandbox import Sandbox
 from autoif_dagster.stages.verification import make_sandbox
 
@@ -86,8 +87,29 @@ def make_client(recipe: Recipe) -> ChatClient:
 
 
 @dg.resource(description="The resolved recipe: AUTOIF_RECIPE and AUTOIF__SECTION__FIELD.")
-def recipe_resource(_: dg.InitResourceContext) -> Recipe:
-    return load_recipe()
+def recipe_resource(context: dg.InitResourceContext) -> Recipe:
+    """Every run needs it, and needs it first: here a run takes its lock, and its tags."""
+    recipe = load_recipe()
+    run, instance = context.run, context.instance
+    if run is not None and instance is not None:
+        liveness.hold(instance, run.run_id)
+        instance.add_run_tags(run.run_id, run_tags(recipe, run.tags))
+    return recipe
+
+
+def run_tags(recipe: Recipe, tags: Mapping[str, str]) -> dict[str, str]:
+    """What a run can be found by later, however it was launched.
+
+    Args:
+        tags: those it was launched with.
+    """
+    found = {
+        "autoif/recipe": f"{recipe_name()} {recipe_hash(recipe)[:8]}",
+        "autoif/model": "simulated" if recipe.simulated else recipe.supervisor.model,
+    }
+    if key := tags.get("dagster/partition"):
+        found["autoif/round"] = key
+    return found
 
 
 @dg.resource(

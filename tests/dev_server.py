@@ -1,9 +1,9 @@
-"""`dagster dev` on a home, as a user starts it, and what its UI is told over GraphQL."""
+"""The UI on a home, as `make ui` starts it, and what it is told over GraphQL."""
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autoif_dagster.instance import prepare_instance
-from tests.conftest import CHECKOUT, clean_environment
+from tests.conftest import clean_environment
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ _RUNS = """query {
 
 @dataclass(frozen=True, slots=True)
 class DevServer:
-    """A running `dagster dev`, daemon included; everything it prints is in `log`."""
+    """A running UI with its daemon; everything they print is in `log`."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -112,34 +112,71 @@ class DevServer:
 
 @contextmanager
 def dev_server(home: Path, **settings: str) -> Iterator[DevServer]:
-    """Start `dagster dev` on a home and wait until it has loaded the definitions; stop it, and
-    whatever it leaves, at the end."""
-    folder = home / "dagster"
-    prepare_instance_at(folder)
-    port = _free_port()
-    log = home / "dev.log"
-    environment = clean_environment(home) | {"DAGSTER_HOME": str(folder)} | settings
+    """Start what `make ui` starts on a home and wait until it has loaded the definitions; stop it
+    at the end. Nothing of it outlives this process either."""
+    home.mkdir(parents=True, exist_ok=True)
+    process, log = start_ui(home, **settings)
+    try:
+        yield connect(process, log, home)
+    finally:
+        stop_ui(process)
+
+
+def start_ui(
+    home: Path, *arguments: str, log_name: str = "dev.log", **settings: str
+) -> tuple[subprocess.Popen[bytes], Path]:
+    """The launcher of `make ui` on a home, which exists, and the file of everything it prints."""
+    log = home / log_name
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("dagster")),
-                *("dev", "--workspace", str(CHECKOUT / "workspace.yaml")),
-                *("--host", "127.0.0.1", "--port", str(port)),
-            ],
+            [sys.executable, "-m", "autoif_dagster.ui", "--with-parent", *arguments],
             cwd=home,  # a checkout may hold somebody's .env, which would win
-            env=environment,
+            env=clean_environment(home) | settings,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # A shell's background ignores SIGINT, and Dagster would hand that on.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-    server = DevServer(process, f"http://127.0.0.1:{port}", home, log)
+    return process, log
+
+
+def connect(process: subprocess.Popen[bytes], log: Path, home: Path) -> DevServer:
+    """The server of a launcher, as soon as it has loaded the definitions."""
+    server = DevServer(process, address(process, log), home, log)
+    server.wait(lambda: _loaded(server), "definitions", patience_s=_STARTING_S)
+    return server
+
+
+def address(process: subprocess.Popen[bytes], log: Path, *, patience_s: float = 300) -> str:
+    """What a launcher says is the UI's address, as soon as it says so."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        told = log.read_text("utf-8")
+        if found := re.search(r"^Dagster's UI: (http://\S+)$", told, re.MULTILINE):
+            return found[1]
+        assert process.poll() is None, told
+        time.sleep(0.1)
+    raise AssertionError(f"no address in time:\n{log.read_text('utf-8')}")
+
+
+def stop_ui(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+    """Stop a launcher; its exit code."""
+    process.send_signal(number)
     try:
-        server.wait(lambda: _loaded(server), "definitions", patience_s=_STARTING_S)
-        yield server
+        return process.wait(120)
     finally:
-        _stop(process)
+        process.kill()  # its keeper goes on to end the rest
+        process.wait()
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of every process that was started on a home, whoever its parent is now."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # ended meanwhile
+            if f"AUTOIF_HOME={home}\0".encode() in environment.read_bytes():
+                command = environment.with_name("cmdline").read_bytes()
+                found.append(command.replace(b"\0", b" ").decode())
+    return found
 
 
 def prepare_instance_at(folder: Path) -> None:
@@ -168,18 +205,3 @@ def _loaded(server: DevServer) -> bool | None:
     for entry in entries:
         assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(30)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

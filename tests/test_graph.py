@@ -9,6 +9,7 @@ import pytest
 
 from autoif_dagster.records import TABLES
 from autoif_dagster.sandbox.isolation.layers import LAYER_NAMES
+from autoif_dagster.stages.exports import EXPORTS, Export
 from tests.conftest import CHECKOUT, SHARED, SMALL, Ran, run_autoif
 
 DECISIONS = [name for name, table in TABLES.items() if table.is_decision]
@@ -111,6 +112,9 @@ def test_the_ending_tells_the_funnel_and_where_to_go_on(small_round: Ran) -> Non
         assert f"\n{table} " in small_round.err
     for line in ("The data:", "The UI:", "A real model:", "simulated"):
         assert line in small_round.err
+    for export in EXPORTS:
+        told = f"{small_round.home / 'exports' / export.file}  ({small_round.count(export.source)} "
+        assert told in small_round.err
     assert small_round.out == ""
 
 
@@ -138,7 +142,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
 
 
 def _published(home: Path) -> dict[str, int]:
-    return {str(p): p.stat().st_mtime_ns for p in (home / "lake").rglob("*.parquet")}
+    files = [*(home / "lake").rglob("*.parquet"), *(home / "exports").rglob("*.json*")]
+    return {str(p): p.stat().st_mtime_ns for p in files}
 
 
 def test_a_second_run_asks_nothing_and_changes_nothing(grown: Grown) -> None:
@@ -146,10 +151,13 @@ def test_a_second_run_asks_nothing_and_changes_nothing(grown: Grown) -> None:
     assert grown.after_again == grown.after_first
 
 
-@pytest.mark.parametrize("table", [*TABLES, "generations"])
+OF_ROUNDS = [name for name in TABLES if name != "exports"]  # its files are compared below
+
+
+@pytest.mark.parametrize("table", [*OF_ROUNDS, "generations"])
 def test_another_home_holds_the_same_rows(grown: Grown, small_round: Ran, table: str) -> None:
     columns = "* EXCLUDE (latency_s, created_at)" if table == "generations" else "*"
-    first = "round = 'r0001'" if table in TABLES and TABLES[table].per_round else "true"
+    first = "round = 'r0001'" if table in TABLES and TABLES[table].has_round else "true"
     rows = f"SELECT md5(to_json(t)::VARCHAR) FROM (SELECT {columns} FROM {table}) t WHERE {first}"
     here, there = set(small_round.query(rows)), set(grown.last.query(rows))
     assert here <= there if table == "generations" else here == there
@@ -169,12 +177,31 @@ def test_a_second_round_asks_for_everything_anew(grown: Grown) -> None:
 
 def test_a_second_round_is_new_and_leaves_the_first_alone(grown: Grown) -> None:
     after = _published(grown.last.home)
-    assert {path: after[path] for path in grown.after_again} == grown.after_again
+    changed = {path for path, when in grown.after_again.items() if after[path] != when}
+    assert {Path(path).relative_to(grown.last.home).parts[:2] for path in changed} == {
+        ("lake", "released_responses"),
+        ("lake", "released_pairs"),
+        ("lake", "exports"),
+        ("lake", "dataset_report"),
+        ("exports", "manifest.json"),
+        ("exports", "trl"),
+    }
     assert len(after) > len(grown.after_again)
     repeated = grown.last.query(
         "SELECT instruction_id FROM augmented_instructions GROUP BY 1 HAVING count(*) > 1"
     )
     assert repeated == []
+
+
+@pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.file)
+def test_a_second_round_is_appended_to_the_files_of_the_first(
+    grown: Grown, small_round: Ran, export: Export
+) -> None:
+    """Which is also: another home has the same bytes."""
+    one = (small_round.home / "exports" / export.file).read_bytes()
+    both = (grown.last.home / "exports" / export.file).read_bytes()
+    assert both.startswith(one)
+    assert len(both) > len(one)
 
 
 def test_a_second_round_learns_from_the_first(grown: Grown) -> None:

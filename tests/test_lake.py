@@ -640,7 +640,7 @@ def test_kept_and_rejected_make_the_candidates_of_every_decision(lake: Lake) -> 
     assert rejected == sorted(
         (
             table.name,
-            f"round {n}" if table.per_round else None,
+            f"round {n}" if table.has_round else None,
             f"{table.item} {n}",
             f"{table.parent} {n}" if table.parent else None,
             "fell",

@@ -62,8 +62,10 @@ class Pace:
     prices: Prices
 
     def figures(self) -> dict[str, float | str]:
-        """Numbers under the names that an asset's metadata has."""
-        usage, seconds = self.usage, max(self.seconds, 1e-9)
+        """Numbers under the names that an asset's metadata has; a cost where there are prices."""
+        usage, seconds, prices = self.usage, max(self.seconds, 1e-9), self.prices
+        priced = prices.prompt or prices.completion
+        cost = {f"cost_{prices.currency}": usage.cost(prices)} if priced else {}
         return {
             "model_calls": usage.asked,
             "reused_generations": usage.reused,
@@ -75,7 +77,7 @@ class Pace:
             "requests_per_second": usage.asked / seconds,
             "tokens_per_second": usage.completion_tokens / seconds,
             "seconds_per_request": usage.seconds / max(usage.asked, 1),
-            f"cost_{self.prices.currency}": usage.cost(self.prices),
+            **cost,
         }
 
     def line(self) -> str:

@@ -55,6 +55,8 @@ READS: dict[str, tuple[str, ...]] = {
         "faithful_functions",
         "verified_instructions",
     ),
+    "released_responses": ("sft_dataset",),
+    "released_pairs": ("dpo_pairs",),
 }
 """What each query reads; of a decision, kept rows under its name and all as `<name>_candidates`."""
 

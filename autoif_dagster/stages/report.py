@@ -1,0 +1,146 @@
+"""What became of every round, in numbers: from counts of rows and replies to rows of the report,
+and from those to one summary per round.
+
+A reply counts for each stage and round that has rows read from it, whether it was asked for then or
+stood in the log; one that was asked for again because it could not be read counts as its last
+attempt. So the tokens are what the rows stand on, and `model_calls` of the assets what was paid.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from autoif_dagster.clients.metering import Usage
+from autoif_dagster.recipe import Prices
+from autoif_dagster.records import TABLES, ReportedStage, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Rows of a stage of a round that fell for a reason; of a fact, all of them for none."""
+
+    round: str
+    stage: str
+    reason: str | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """The completions that a stage of a round was read from."""
+
+    round: str
+    stage: str
+    replies: int
+    prompt_tokens: int
+    completion_tokens: int
+    models: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSummary:
+    """One complete round, or all of them together (`round` "all")."""
+
+    round: str
+    prompts: int
+    accepted: int
+    sft_rows: int
+    pairs: int
+    released_responses: int
+    released_pairs: int
+    replies: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+    models: tuple[str, ...]
+
+
+def reported() -> list[Table]:
+    """The tables that are stages of a round, in the order in which they are made."""
+    return [t for t in TABLES.values() if t.has_round and t.kind in ("fact", "decision")]
+
+
+def report_rows(
+    rounds: Iterable[str], counts: Iterable[Count], replies: Iterable[Replies], prices: Prices
+) -> list[ReportedStage]:
+    """A row for every round and stage, in their order; a stage may have no rows in a round."""
+    of_stage: defaultdict[tuple[str, str], list[Count]] = defaultdict(list)
+    for count in counts:
+        of_stage[count.round, count.stage].append(count)
+    read = {(r.round, r.stage): r for r in replies}
+    return [
+        _row(key, table, of_stage[key, table.name], read.get((key, table.name)), prices)
+        for key in rounds
+        for table in reported()
+    ]
+
+
+def together(counts: Iterable[Count]) -> list[ReportedStage]:
+    """The stages of all rounds as if they were one round, named "all"; without their replies."""
+    rows: Counter[tuple[str, str | None]] = Counter()
+    for count in counts:
+        rows[count.stage, count.reason] += count.rows
+    of_all = [Count("all", stage, reason, n) for (stage, reason), n in rows.items()]
+    return report_rows(["all"], of_all, [], Prices())
+
+
+def _row(
+    key: str, table: Table, counts: list[Count], replies: Replies | None, prices: Prices
+) -> ReportedStage:
+    rows = sum(count.rows for count in counts)
+    kept = sum(count.rows for count in counts if count.reason is None)
+    fallen = [count for count in counts if count.reason is not None]
+    most = min(fallen, key=lambda count: (-count.rows, count.reason), default=None)
+    replies = replies or Replies(key, table.name, 0, 0, 0, [])
+    return ReportedStage(
+        round=key,
+        stage=table.name,
+        rows=rows,
+        kept=kept if table.is_decision else None,
+        rejected=rows - kept if table.is_decision else None,
+        kept_share=kept / rows if table.is_decision and rows else None,
+        commonest_reason=most.reason if most else None,
+        commonest_rejected=most.rows if most else None,
+        replies=replies.replies,
+        prompt_tokens=replies.prompt_tokens,
+        completion_tokens=replies.completion_tokens,
+        cost=_cost(replies, prices),
+        models=replies.models,
+    )
+
+
+def _cost(replies: Replies, prices: Prices) -> float | None:
+    if not prices.prompt and not prices.completion:
+        return None
+    usage = Usage(prompt_tokens=replies.prompt_tokens, completion_tokens=replies.completion_tokens)
+    return usage.cost(prices)
+
+
+def summaries(rows: Sequence[ReportedStage]) -> list[RoundSummary]:
+    """One for each round, in order, and one for all of them at the end."""
+    of_round: defaultdict[str, list[ReportedStage]] = defaultdict(list)
+    for row in rows:
+        of_round[row.round].append(row)
+    each = [_summary(key, of_round[key]) for key in sorted(of_round)]
+    return [*each, _summary("all", rows)]
+
+
+def _summary(key: str, rows: Sequence[ReportedStage]) -> RoundSummary:
+    def kept(stage: str) -> int:
+        return sum(row.kept or 0 for row in rows if row.stage == stage)
+
+    costs = [row.cost for row in rows if row.cost is not None]
+    return RoundSummary(
+        round=key,
+        prompts=kept("reconstructed_queries"),
+        accepted=kept("filtered_responses"),
+        sft_rows=kept("sft_dataset"),
+        pairs=kept("dpo_pairs"),
+        released_responses=kept("released_responses"),
+        released_pairs=kept("released_pairs"),
+        replies=sum(row.replies for row in rows),
+        prompt_tokens=sum(row.prompt_tokens for row in rows),
+        completion_tokens=sum(row.completion_tokens for row in rows),
+        cost=sum(costs) if costs else None,
+        models=tuple(sorted({model for row in rows for model in row.models})),
+    )

@@ -1,0 +1,185 @@
+"""What all complete rounds give a trainer: whose a prompt is that several of them have."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .tables import InMemory, row
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A row of a round: its own id, its prompt's id and words."""
+
+    round: str
+    name: str
+    prompt: str
+    words: str = ""
+    level: str = "prompt"
+
+    def response(self) -> Any:
+        return row(
+            "sft_dataset",
+            round=self.round,
+            response_id=self.name,
+            prompt_id=self.prompt,
+            prompt=self.words or self.prompt,
+            response=f"said {self.name}",
+        )
+
+    def pair(self) -> Any:
+        of_prompt = {"prompt_id": self.prompt} if self.level == "prompt" else {}
+        return row(
+            "dpo_pairs",
+            round=self.round,
+            pair_id=self.name,
+            level=self.level,
+            instruction_id=self.prompt if self.level == "instruction" else "some instruction",
+            prompt=self.words or self.prompt,
+            chosen=f"good {self.name}",
+            rejected=f"bad {self.name}",
+            **of_prompt,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Rows of several rounds → those that fall, and why."""
+
+    says: str
+    rows: list[Has]
+    fallen: dict[str, tuple[str, str]]
+
+
+OF_R1 = "of round r1"
+BOTH = [
+    Release("what one round alone has stays", [Has("r1", "a", "p"), Has("r2", "b", "q")], {}),
+    Release(
+        "a prompt is the lower round's",
+        [Has("r2", "a", "p"), Has("r1", "b", "p")],
+        {"a": ("duplicate_prompt", OF_R1)},
+    ),
+    Release(
+        "all of the lower round's rows for it stay, all of the higher ones' fall",
+        [Has("r1", "a", "p"), Has("r1", "b", "p"), Has("r2", "c", "p"), Has("r3", "d", "p")],
+        {"c": ("duplicate_prompt", OF_R1), "d": ("duplicate_prompt", OF_R1)},
+    ),
+    Release(
+        "a prompt that was reworded is the same",
+        [Has("r1", "a", "p", "Do it."), Has("r2", "b", "p", "Would you do it?")],
+        {"b": ("duplicate_prompt", OF_R1)},
+    ),
+    Release(
+        "the same words are the same prompt",
+        [Has("r1", "a", "p", "Do it."), Has("r2", "b", "q", "Do it.")],
+        {"b": ("duplicate_words", OF_R1)},
+    ),
+    Release(
+        "to the letter",
+        [Has("r1", "a", "p", "Do it."), Has("r2", "b", "q", "Do it"), Has("r3", "c", "s", "do it")],
+        {},
+    ),
+    Release(
+        "within a round they are that round's decision",
+        [Has("r1", "a", "p", "Do it."), Has("r1", "b", "q", "Do it.")],
+        {},
+    ),
+    Release(
+        "the id says more than the words",
+        [Has("r1", "a", "p", "x"), Has("r2", "b", "q", "y"), Has("r3", "c", "q", "x")],
+        {"c": ("duplicate_prompt", "of round r2")},
+    ),
+]
+
+
+@pytest.mark.parametrize("release", BOTH, ids=lambda release: release.says)
+def test_responses(memory: InMemory, release: Release) -> None:
+    memory.given("sft_dataset", [has.response() for has in release.rows])
+    decided = memory.decide("released_responses", {})
+    assert {r.response_id for r in decided} == {has.name for has in release.rows}
+    assert fallen(decided, "response_id") == release.fallen
+
+
+@pytest.mark.parametrize("release", BOTH, ids=lambda release: release.says)
+def test_pairs_of_prompts(memory: InMemory, release: Release) -> None:
+    memory.given("dpo_pairs", [has.pair() for has in release.rows])
+    decided = memory.decide("released_pairs", {})
+    assert {r.pair_id for r in decided} == {has.name for has in release.rows}
+    assert fallen(decided, "pair_id") == release.fallen
+
+
+def test_pairs_of_instructions(memory: InMemory) -> None:
+    rows = [
+        Has("r1", "a", "i", level="instruction"),
+        Has("r2", "b", "i", level="instruction"),
+        Has("r2", "c", "j", level="instruction"),
+        Has("r2", "d", "p"),
+    ]
+    memory.given("dpo_pairs", [has.pair() for has in rows])
+    decided = memory.decide("released_pairs", {})
+    assert fallen(decided, "pair_id") == {"b": ("duplicate_instruction", OF_R1)}
+
+
+def test_fallen_rows_of_a_round_take_no_part(memory: InMemory) -> None:
+    first, second = Has("r1", "a", "p").response(), Has("r2", "b", "p").response()
+    dropped = replace(first, reason="not_best_of_prompt")
+    memory.given("sft_dataset", [dropped, second])
+    assert fallen(memory.decide("released_responses", {}), "response_id") == {}
+
+
+def test_the_very_same_row_of_two_rounds_is_kept_once(memory: InMemory) -> None:
+    memory.given("sft_dataset", [Has("r2", "a", "p").response(), Has("r1", "a", "p").response()])
+    decided = memory.decide("released_responses", {})
+    assert [(r.round, r.reason) for r in decided] == [("r1", None), ("r2", "duplicate_prompt")]
+
+
+def test_a_kept_row_has_all_that_its_round_said(memory: InMemory) -> None:
+    response, pair = Has("r1", "a", "p").response(), Has("r1", "b", "q").pair()
+    memory.given("sft_dataset", [response])
+    memory.given("dpo_pairs", [pair])
+    for given_row, name in ((response, "released_responses"), (pair, "released_pairs")):
+        (released,) = memory.decide(name, {})
+        for field in fields(released):
+            assert getattr(released, field.name) == getattr(given_row, field.name), field
+
+
+few = st.lists(
+    st.builds(
+        Has,
+        round=st.sampled_from(["r0001", "r0002", "r0003", "r0010"]),
+        name=st.integers(0, 10**9).map("n{}".format),
+        prompt=st.sampled_from("pqrs"),
+        words=st.sampled_from(["Do it.", "do it", "Say so.", "…"]),
+    ),
+    max_size=12,
+    unique_by=lambda has: has.name,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=few, order=st.randoms(use_true_random=False))
+def test_it_falls_if_and_only_if_a_lower_round_has_it(
+    memory: InMemory, rows: list[Has], order: Any
+) -> None:
+    expected = {
+        has.name
+        for has in rows
+        if any(
+            other.round < has.round and (other.prompt == has.prompt or other.words == has.words)
+            for other in rows
+        )
+    }
+    order.shuffle(rows)
+    memory.given("sft_dataset", [has.response() for has in rows])
+    memory.given("dpo_pairs", [has.pair() for has in rows])
+    for name, key in (("released_responses", "response_id"), ("released_pairs", "pair_id")):
+        decided = memory.decide(name, {})
+        assert len(decided) == len(rows)
+        assert fallen(decided, key).keys() == expected
+
+
+def fallen(decided: list[Any], key: str) -> dict[str, tuple[str, str]]:
+    return {getattr(r, key): (r.reason, r.detail) for r in decided if r.reason is not None}
