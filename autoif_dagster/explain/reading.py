@@ -13,6 +13,7 @@ from autoif_dagster.records import PARTS, TABLES
 Fact = str | int | float | bool | list[str] | list[int] | None
 Row = dict[str, Fact]
 
+_NAMES = re.compile(r"\$(\w+)")
 _READS = re.compile(r"\b(?:FROM|JOIN) (\w+)")
 
 
@@ -26,6 +27,8 @@ class Tables:
 
     def made(self, name: str) -> bool:
         """Whether the table stands, for this round or, if it has no rounds, at all."""
+        if name in PARTS:
+            return True
         if TABLES[name].per_round and self.session.round_key is None:
             return False
         return self.session.lake.path(name, self.session.round_key).exists()
@@ -49,7 +52,7 @@ class Tables:
 
     def _scan(self, name: str) -> list[Path]:
         folder = self.session.lake.home.lake / name
-        if name in TABLES and self.made(name):
+        if name not in PARTS and self.made(name):
             self.session.scan(name, candidates=True)
             return [self.session.lake.path(name, self.session.round_key)]
         files = sorted(folder.glob("*.parquet")) if name in PARTS else [folder / "schema.parquet"]
@@ -77,13 +80,14 @@ def define(session: Session, name: str, files: Iterable[Path]) -> None:
 def fetch(
     session: Session, sql: str, values: Mapping[str, object], files: Iterable[Path]
 ) -> list[Row]:
-    """The rows of a query that reads these files.
+    """The rows of a query that reads these files; values that it does not name are left aside.
 
     Raises:
         LakeError: one of them is damaged in a place that only reading it shows; names it.
     """
     try:
-        found = session.con.execute(sql, dict(values) or None)
+        named = {name: values[name] for name in _NAMES.findall(sql)}
+        found = session.con.execute(sql, named or None)
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     except duckdb.Error:
