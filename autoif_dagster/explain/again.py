@@ -24,7 +24,7 @@ stored AS (
 ),
 texts AS (
     SELECT response_id AS item_id, response AS text FROM responses
-    UNION SELECT verifier_id, case_input FROM verifier_candidates WHERE kind = 'case'
+    UNION ALL SELECT verifier_id, case_input FROM verifier_candidates WHERE kind = 'case'
 )
 SELECT function_id, item_id, verdict, sandbox, any_value(source) AS source, any_value(text) AS text
 FROM stored JOIN texts USING (item_id)

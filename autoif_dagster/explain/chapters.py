@@ -49,8 +49,9 @@ CHAPTERS = (
             WHERE $instruction IN (candidate_id, instruction_id) AND origin <> 'seed'
             ORDER BY reason IS NOT NULL, candidate_id LIMIT 1
         ), shown AS (  -- verified before: the rarer ancestors, and told first
-            SELECT unnest(example_ids) AS instruction_id, 'example' AS role FROM call
-            UNION ALL SELECT unnest(seed_ids), 'seed' FROM call
+            SELECT unnest(example_ids) AS instruction_id, 'example' AS role,
+                unnest(range(len(example_ids))) AS nth FROM call
+            UNION ALL SELECT unnest(seed_ids), 'seed', unnest(range(len(seed_ids))) FROM call
         )
         SELECT instruction_id, role, today.kind, today.line,
             coalesce(today.instruction, past.instruction, own.instruction) AS instruction
@@ -61,7 +62,7 @@ CHAPTERS = (
         ) AS past USING (instruction_id)
         LEFT JOIN (  -- the seed file of today may lack what the round was made from
             SELECT * FROM augmented_instructions WHERE origin = 'seed' AND reason IS NULL
-        ) AS own USING (instruction_id)"""),
+        ) AS own USING (instruction_id) ORDER BY role, nth"""),
     Chapter("instruction", "augmented_instructions", _ONE, """
         SELECT instruction_id, candidate_id, coalesce(origin, 'seed') AS origin,
             nullif(call_index, -1) AS call_index, coalesce(position, line) AS position,
@@ -164,7 +165,7 @@ CHAPTERS = (
         LEFT JOIN filtered_responses AS decided USING (response_id)
         LEFT JOIN sft_dataset AS chosen USING (response_id)
         GROUP BY prompt_id, slot ORDER BY slot, prompt_id"""),
-    Chapter("responses", "responses", {"prompt": 8}, """
+    Chapter("responses", "responses", {"prompt": 8, "pair": 0}, """
         SELECT response_id, sample_index, coalesce(decided.reason, chosen.reason, CASE
                 WHEN chosen.response_id IS NOT NULL THEN 'kept'
                 ELSE coalesce(answered.failure, $not_made)

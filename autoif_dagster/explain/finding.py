@@ -16,29 +16,22 @@ READ_FROM = {
 }
 """Tables whose rows were read from completions, and the columns that say from which."""
 
+_BY_VERIFIER = [("verifier_candidates", "verifier_id")]
 KINDS = {
-    "ins": "instruction",
-    "fun": "function",
-    "cas": "case",
-    "cnd": "candidate",
-    "qry": "query",
-    "prm": "prompt",
-    "rsp": "response",
-    "par": "pair",
-    "gen": "generation",
-}
-_PLACES = {
-    "ins": [("augmented_instructions", "instruction_id"), ("seed_instructions", "instruction_id")],
-    "fun": [("verifier_candidates", "verifier_id")],
-    "cas": [("verifier_candidates", "verifier_id")],
-    "cnd": [("augmented_instructions", "candidate_id"), ("verifier_candidates", "candidate_id")],
-    "qry": [("user_queries", "query_id"), ("reconstructed_queries", "query_id")],
-    "prm": [("reconstructed_queries", "prompt_id")],
-    "rsp": [("responses", "response_id")],
-    "par": [("dpo_pairs", "pair_id")],
-    "gen": [("generations", "generation_id"), *((t, c) for t in READ_FROM for c in READ_FROM[t])],
-}
-"""Tables and columns that together have every id of a kind."""
+    "ins": ("instruction", [("augmented_instructions", "instruction_id"),
+                            ("seed_instructions", "instruction_id")]),
+    "fun": ("function", _BY_VERIFIER),
+    "cas": ("case", _BY_VERIFIER),
+    "cnd": ("candidate", [("augmented_instructions", "candidate_id"),
+                          ("verifier_candidates", "candidate_id")]),
+    "qry": ("query", [("user_queries", "query_id"), ("reconstructed_queries", "query_id")]),
+    "prm": ("prompt", [("reconstructed_queries", "prompt_id")]),
+    "rsp": ("response", [("responses", "response_id")]),
+    "par": ("pair", [("dpo_pairs", "pair_id")]),
+    "gen": ("generation", [("generations", "generation_id"),
+                           *((table, name) for table in READ_FROM for name in READ_FROM[table])]),
+}  # fmt: skip
+"""What an id's first letters say that it is of, and the columns that together have all such ids."""
 
 _DIGITS = 24
 _ID = re.compile(rf"({'|'.join(KINDS)})_([0-9a-f]{{1,{_DIGITS}}})")
@@ -66,12 +59,12 @@ def find(lake: Lake, given: str) -> Found:
     """
     match = _ID.fullmatch(given.strip().lower())
     if match is None:
-        known = ", ".join(f"{prefix}_ ({kind})" for prefix, kind in KINDS.items())
+        known = ", ".join(f"{prefix}_ ({kind})" for prefix, (kind, _) in KINDS.items())
         raise CallError(
             f"{given!r:.60} is no id: ids are {_DIGITS} hexadecimal digits, or their beginning, "
             f"after one of {known}"
         )
-    wanted, kind, places = match[0], KINDS[match[1]], _PLACES[match[1]]
+    wanted, (kind, places) = match[0], KINDS[match[1]]
     rounds: dict[str, set[str]] = {}
     with lake.session() as session:
         fits = "= $id" if len(match[2]) == _DIGITS else "^@ $id"

@@ -5,7 +5,7 @@ rounds only its end is told.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -144,9 +144,8 @@ class _Thing:
             sql = "SELECT kind FROM verifier_candidates WHERE candidate_id = $id"
             self.kind = str((tables.row(sql, id=found.id) or {"kind": "instruction"})["kind"])
         known = tables.row(IDS[self.kind], id=found.id) if self.kind in IDS else None
-        self._ids: Row = {name: None for chapter in CHAPTERS for name in chapter.ids} | (
-            known or {}
-        )
+        self._ids: Row = {name: None for chapter in CHAPTERS for name in chapter.ids}
+        self._ids |= known or {}
         self._ids |= {"id": found.id, "instruction": self._ids["instruction_id"] or found.id}
         self._ids |= {"round": tables.session.round_key, "not_made": NOT_MADE}
 
@@ -156,20 +155,16 @@ class _Thing:
             if self.kind not in chapter.of or (ids and not any(ids)):
                 continue
             rows = self._tables.rows(chapter.sql, **self._ids)
-            if chapter.name == "instruction":
-                rows = list(self._with_kinds(rows))
+            for row in rows if chapter.name == "instruction" else ():
+                row["kind"] = row["kind"] or self._sounds_like(str(row["instruction"]))
             if rows or self._tables.session.round_key or not _of_rounds(chapter.table):
                 most = None if full and chapter.form == "table" else chapter.of[self.kind]
                 yield _told(chapter, rows, most, made=self._tables.made(chapter.table))
 
-    def _with_kinds(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Instructions with what they constrain: where no seed says it, as their words sound."""
-        for row in rows:
-            if row["kind"] is None:
-                seeds = self._tables.rows("SELECT instruction, kind FROM seed_instructions")
-                kinds = Kinds((str(seed["instruction"]), str(seed["kind"])) for seed in seeds)
-                row["kind"] = next(kinds.of([str(row["instruction"])]))
-            yield row
+    def _sounds_like(self, instruction: str) -> str:
+        """What an instruction constrains where no seed says it."""
+        seeds = self._tables.rows("SELECT instruction, kind FROM seed_instructions")
+        return next(Kinds((str(s["instruction"]), str(s["kind"])) for s in seeds).of([instruction]))
 
     def decisions(self) -> Iterator[Row]:
         """The decisions on what the thing belongs to, and on itself until the first that it fell

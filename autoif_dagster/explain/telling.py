@@ -39,23 +39,14 @@ _LABELS = {
 )
 _COLOURS = {KEPT: "1;32", NOT_MADE: "1;33"}
 _FELL = "1;31"
-_VERIFIABLE = ("response", "pair", "function", "case")
 
 
 def as_json(story: Story) -> str:
     """One JSON object; see docs/explain.md for its keys."""
-    told = {
-        "id": story.id,
-        "kind": story.kind,
-        "home": story.home,
-        "lineage": story.lineage,
-        "round": story.round,
-        "imported_from": story.imported_from,
-        "ending": story.ending,
-        "chapters": {told.chapter.name: _json(told) for told in story.chapters},
-        "decisions": story.decisions,
-        "other_rounds": _json(story.rounds),
-    }
+    named = ("id", "kind", "home", "lineage", "round", "imported_from", "ending", "decisions")
+    told = {name: getattr(story, name) for name in named}
+    told["chapters"] = {chapter.chapter.name: _json(chapter) for chapter in story.chapters}
+    told["other_rounds"] = _json(story.rounds)
     return json.dumps(told, indent=1)
 
 
@@ -82,11 +73,14 @@ class Pen:
         lines += self._ending(story.ending)
         for told in story.chapters:
             lines += self._chapter(told)
-        if story.decisions:
-            lines += [self._styled("decisions"), *self._decisions(story)]
+        shown = [_without(decision, "own") for decision in story.decisions]
+        ends = _without(story.ending, "own") if story.ending else None
+        lines += [self._styled("decisions"), *self._table(shown, ends)] if shown else []
         if story.rounds.rows:
             lines += self._chapter(story.rounds)
-        if story.kind in _VERIFIABLE and story.chapters[-1].chapter.name != "verified_again":
+        rows = (row for told in story.chapters for row in told.rows)
+        said = any(row.get(name) for row in rows for name in ("verdict", "chosen", "rejected"))
+        if said and story.kind != "candidate":
             lines.append(f"run its verdicts again: autoif explain {story.id} --verify")
         if self._clipped:
             lines.append(f"{_MORE}n: n more characters or rows, which --full tells")
@@ -95,16 +89,15 @@ class Pen:
     def _ending(self, end: Row | None) -> list[str]:
         if end is None:
             return [f"{_MARK} nothing is decided on it; what came of it stands below"]
-        outcome, table = str(end["outcome"]), end["table"]
-        said = self._styled(outcome, _COLOURS.get(outcome, _FELL))
-        if outcome == KEPT:
-            return [f"{_MARK} {said} in {table}"]
-        if outcome in (NOT_MADE, NO_ROW):
-            return [f"{_MARK} {table}: {said}"]
-        why = [f"({plain(str(end['detail']))})"] if end["detail"] else []
-        if why and columns(f"{_MARK} fell at {table}: {outcome} {why[0]}") > _WIDTH:
-            why = [f"\n{_INDENT}{part}" for part in fold(why[0], _WIDTH - len(_INDENT))]
-        return " ".join([f"{_MARK} fell at {table}: {said}", *why]).replace(" \n", "\n").split("\n")
+        table, outcome = end["table"], str(end["outcome"])
+        why = f" ({plain(str(end['detail']))})" if end["detail"] else ""
+        said = {
+            KEPT: f"kept in {table}",
+            NOT_MADE: f"{table}: {NOT_MADE}",
+            NO_ROW: f"{table}: {NO_ROW}",
+        }.get(outcome, f"fell at {table}: {outcome}{why}")
+        lines = fold(f"{_MARK} {said}", _WIDTH)
+        return [self._styled(line, _COLOURS.get(outcome, _FELL)) for line in lines]
 
     def _chapter(self, told: Told) -> list[str]:
         heading = told.chapter.name.replace("_", " ").ljust(len(_MARGIN) - 1)
@@ -144,7 +137,7 @@ class Pen:
                 lines += fold(self._quote(text, _LINES[form] * width - 20), width)
         return lines
 
-    def _table(self, rows: Sequence[Row]) -> list[str]:
+    def _table(self, rows: Sequence[Row], marked: Row | None = None) -> list[str]:
         """A heading, and a line for each row; texts go last, into what room there is."""
         if not rows:
             return []
@@ -164,7 +157,8 @@ class Pen:
         room = _WIDTH - columns(head) - len(_INDENT)
         lines = [self._styled(head.rstrip(), "2")]
         for line, row in zip(told, rows, strict=True):
-            lines.append(line)
+            at = len(lines)
+            lines.append(line if row != marked else _MARK + line[1:])
             for name in (name for name in names if name in _TEXTS and row[name] is not None):
                 if room >= _LEAST_ROOM and not self._full:
                     lines[-1] += _INDENT + self._quote(str(row[name]), room)
@@ -172,15 +166,8 @@ class Pen:
                     margin = 3 * _INDENT
                     text = self._card([{name: row[name]}], _WIDTH - len(margin))[1:]
                     lines += [margin + part for part in text]
-        return lines
-
-    def _decisions(self, story: Story) -> list[str]:
-        shown = ("table", "item_id", "outcome", "detail")
-        lines = self._table([{name: row[name] for name in shown} for row in story.decisions])
-        ids = [line for line in range(1, len(lines)) if not lines[line].startswith(3 * _INDENT)]
-        for line, decision in zip(ids, story.decisions, strict=True):
-            if decision is story.ending:
-                lines[line] = self._styled((_MARK + lines[line][1:]).rstrip())
+            if row == marked:
+                lines[at] = self._styled(lines[at].rstrip())
         return lines
 
     def _quote(self, text: str, room: int) -> str:
@@ -196,6 +183,10 @@ class Pen:
 
     def _styled(self, text: str, code: str = "1") -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+def _without(row: Row, column: str) -> Row:
+    return {name: fact for name, fact in row.items() if name != column}
 
 
 def _label(name: str) -> str:
