@@ -39,6 +39,7 @@ _LABELS = {
 )
 _COLOURS = {KEPT: "1;32", NOT_MADE: "1;33"}
 _FELL = "1;31"
+_VERDICTS = {"verdict", "chosen", "rejected"}
 
 
 def as_json(story: Story) -> str:
@@ -79,8 +80,8 @@ class Pen:
         if story.rounds.rows:
             lines += self._chapter(story.rounds)
         rows = (row for told in story.chapters for row in told.rows)
-        said = any(row.get(name) for row in rows for name in ("verdict", "chosen", "rejected"))
-        if said and story.kind != "candidate":
+        known = {name for row in rows for name, fact in row.items() if fact is not None}
+        if story.kind != "candidate" and known & _VERDICTS and "now" not in known:
             lines.append(f"run its verdicts again: autoif explain {story.id} --verify")
         if self._clipped:
             lines.append(f"{_MORE}n: n more characters or rows, which --full tells")
