@@ -44,6 +44,8 @@ def enlarge(small: Path, lake: Lake, copies: int) -> None:
         for table in TABLES.values():
             stem = ROUND if table.per_round else "all"
             source = small / "lake" / table.name / f"{stem}.parquet"
+            if not source.exists():
+                continue
             times = copies if table.per_round and table.kind != "plan" else 1
             session.write_sql(table.name, _repeated(table, source, times))
         for table in PARTS.values():
@@ -90,7 +92,7 @@ def scan(lake: Lake) -> None:
 
 
 def _scanned(session: Session, lake: Lake) -> None:
-    for name in TABLES:
+    for name in (table.name for table in TABLES.values() if table.per_round):
         session.scan(name, rounds=lake.rounds(name), candidates=True)
 
 
