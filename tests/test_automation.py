@@ -96,78 +96,89 @@ def _prompt(key: str) -> ReconstructedQuery:
 
 
 @pytest.fixture
-def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     seeds, queries = tmp_path / "seeds.txt", tmp_path / "queries.txt"
     seeds.write_text("Answer in one word.\n", "utf-8")
     queries.write_text("What is the capital of France, please?\n", "utf-8")
     monkeypatch.setenv("AUTOIF_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AUTOIF__SEEDS__PATH", str(seeds))
     monkeypatch.setenv("AUTOIF__QUERIES__PATH", str(queries))
-    lake = Lake(open_home(tmp_path / "home", "simulated"))
+    return Lake(open_home(tmp_path / "home", "simulated"))
+
+
+@pytest.fixture
+def nights(lake: Lake, tmp_path: Path) -> Iterator[Nights]:
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Nights(instance, lake, seeds, queries)
+        yield Nights(instance, lake, tmp_path / "seeds.txt", tmp_path / "queries.txt")
+
+
+@pytest.fixture
+def stored_nights(lake: Lake, tmp_path: Path) -> Iterator[Nights]:
+    """A schedule's context takes no instance that is in memory alone."""
+    with dg.instance_for_test() as instance:
+        yield Nights(instance, lake, tmp_path / "seeds.txt", tmp_path / "queries.txt")
 
 
 # The schedule
 
 
-def test_the_first_night_adds_the_first_round(nights: Nights) -> None:
-    request = nights.night()
+def test_the_first_night_adds_the_first_round(stored_nights: Nights) -> None:
+    request = stored_nights.night()
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == "r0001"
     assert (request.tags["autoif/round"], request.tags["autoif/purpose"]) == ("r0001", "add")
-    assert nights.instance.get_dynamic_partitions(NAME) == ["r0001"]
+    assert stored_nights.instance.get_dynamic_partitions(NAME) == ["r0001"]
 
 
 @pytest.mark.parametrize("status", [RUN.NOT_STARTED, RUN.STARTING, RUN.STARTED, RUN.CANCELING])
 def test_a_night_leaves_a_round_alone_that_is_being_made(
-    nights: Nights, status: dg.DagsterRunStatus
+    stored_nights: Nights, status: dg.DagsterRunStatus
 ) -> None:
-    nights.plan("r0001")
-    nights.run("r0001", status)
-    assert nights.night() == "r0001 is being made, or waits for it"
-    assert nights.instance.get_dynamic_partitions(NAME) == ["r0001"]
+    stored_nights.plan("r0001")
+    stored_nights.run("r0001", status)
+    assert stored_nights.night() == "r0001 is being made, or waits for it"
+    assert stored_nights.instance.get_dynamic_partitions(NAME) == ["r0001"]
 
 
-def test_a_night_leaves_a_round_alone_that_dagster_tries_again(nights: Nights) -> None:
-    nights.plan("r0001")
-    nights.run("r0001", RUN.FAILURE, **{"dagster/will_retry": "true"})
-    assert nights.night() == "r0001 is being made, or waits for it"
+def test_a_night_leaves_a_round_alone_that_dagster_tries_again(stored_nights: Nights) -> None:
+    stored_nights.plan("r0001")
+    stored_nights.run("r0001", RUN.FAILURE, **{"dagster/will_retry": "true"})
+    assert stored_nights.night() == "r0001 is being made, or waits for it"
 
 
 @pytest.mark.parametrize("status", [None, RUN.FAILURE, RUN.CANCELED, RUN.SUCCESS])
 def test_a_night_finishes_before_it_adds(
-    nights: Nights, status: dg.DagsterRunStatus | None
+    stored_nights: Nights, status: dg.DagsterRunStatus | None
 ) -> None:
-    nights.complete("r0001")
-    nights.plan("r0002")
+    stored_nights.complete("r0001")
+    stored_nights.plan("r0002")
     if status is not None:
-        nights.run("r0002", status)
-    request = nights.night()
+        stored_nights.run("r0002", status)
+    request = stored_nights.night()
     assert isinstance(request, dg.RunRequest)
     assert (request.partition_key, request.tags["autoif/purpose"]) == ("r0002", "finish")
 
 
-def test_a_night_adds_after_a_complete_round_whoever_made_it(nights: Nights) -> None:
-    nights.complete("r0007")
-    nights.instance.delete_dynamic_partition(NAME, "r0007")  # the lake still holds it
-    request = nights.night()
+def test_a_night_adds_after_a_complete_round_whoever_made_it(stored_nights: Nights) -> None:
+    stored_nights.complete("r0007")
+    stored_nights.instance.delete_dynamic_partition(NAME, "r0007")  # the lake still holds it
+    request = stored_nights.night()
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == "r0008"
 
 
-def test_a_tick_that_is_evaluated_again_requests_the_same(nights: Nights) -> None:
-    nights.complete("r0001")
-    first, again = nights.night(), nights.night()
+def test_a_tick_that_is_evaluated_again_requests_the_same(stored_nights: Nights) -> None:
+    stored_nights.complete("r0001")
+    first, again = stored_nights.night(), stored_nights.night()
     assert isinstance(first, dg.RunRequest)
     assert isinstance(again, dg.RunRequest)
     assert (first.run_key, first.partition_key) == (again.run_key, again.partition_key)
     assert first.partition_key == "r0002"
 
 
-def test_a_night_without_a_key_left_says_so(nights: Nights) -> None:
-    nights.complete("r9999")
-    assert nights.night() == "no round key is left after r9999"
+def test_a_night_without_a_key_left_says_so(stored_nights: Nights) -> None:
+    stored_nights.complete("r9999")
+    assert stored_nights.night() == "no round key is left after r9999"
 
 
 # The sensor on input files
