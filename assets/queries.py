@@ -35,11 +35,16 @@ def reconstructed_queries(
     recipe: dg.ResourceParam[Recipe],
     lake: dg.ResourceParam[Lake],
 ) -> Materialized:
-    """A slot without a query is left where every query has served its share."""
+    """Queries that no round of the plan's past used come first, then the least used. A slot without
+    a query is left where every query has served its share."""
     with lake.session(context.partition_key) as session:
         plan = read_plan(session)
         session.scan("verified_instructions")
         session.scan("user_queries")
+        session.scan("reconstructed_queries", rounds=plan.past_rounds, under="past_prompts")
+        past_uses: dict[str, int] = dict(
+            session.rows("SELECT query_id, count(*) FROM past_prompts GROUP BY query_id")
+        )
         queries: dict[str, str] = dict(session.rows("SELECT query_id, query FROM user_queries"))
         count = session.count("SELECT count(*) FROM verified_instructions")
         instructions = session.rows(
@@ -47,7 +52,7 @@ def reconstructed_queries(
         )
         written = session.write_rows(
             "reconstructed_queries",
-            draw(plan, instructions, queries, recipe.queries),
+            draw(plan, instructions, queries, recipe.queries, past_uses),
             candidates=count * recipe.queries.per_instruction,
         )
         return materialized(context, recipe, session, written)

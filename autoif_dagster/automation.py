@@ -224,6 +224,18 @@ def reach_target(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     )
 
 
+refresh = dg.AutomationConditionSensorDefinition(
+    "refresh",
+    target=dg.AssetSelection.all(),
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    run_tags={_PURPOSE: "refresh"},
+    description="Makes decisions, exports and report again when what they are made from has new "
+    "content, or their SQL or thresholds changed. Asks no model anything. Switch it on while "
+    "nothing is Unsynced: it knows what happens from then on.",
+)
+
+
 def _target_tags(view: Outlook) -> dict[str, str]:
     tags = {"autoif/target": f"{view.have} of {view.want}"}
     if view.per_round is not None:

@@ -383,11 +383,13 @@ def test_seeds_and_queries_need_no_round(
     seed = _one(small_round, "SELECT instruction_id FROM seed_instructions LIMIT 1")
     code, out, _ = _explain(copied, monkeypatch, capsys, seed)
     assert code == 0
-    assert "in no round yet" in out
+    assert out.splitlines()[0] == f"instruction {seed}, in no round yet"
+    assert out.splitlines()[2] == "► augmented_instructions is not made yet"
     query = _one(small_round, "SELECT query_id FROM user_queries LIMIT 1")
     code, out, _ = _explain(copied, monkeypatch, capsys, query)
     assert code == 0
-    assert "► kept in user_queries" in out
+    assert out.splitlines()[0] == f"query {query}, in no round yet"
+    assert out.splitlines()[2] == "► kept in user_queries"
 
 
 def _second_round(home: Path, **changed: str) -> None:

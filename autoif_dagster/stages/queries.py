@@ -24,37 +24,58 @@ def draw(
     instructions: Iterable[tuple[str, str]],
     queries: Mapping[str, str],
     settings: Queries,
+    past_uses: Mapping[str, int] | None = None,
 ) -> Iterator[ReconstructedQuery]:
     """Slots of every instruction, each with a query of its own while there are any.
 
     Instructions are served in the order of their ids, each from the queries that are still free by
-    a draw of its own, so the result depends on the sets alone. A query leaves the pool after
-    `max_uses`, if that is not 0; a slot that finds none is a row with a reason.
+    a draw of its own, so the result depends on the sets alone. Queries that no earlier round used
+    come first, then those with the fewest uses. A query leaves the pool after `max_uses` in this
+    round, if that is not 0; a slot that finds none is a row with a reason.
 
     Args:
         instructions: id and words, ordered by id.
         queries: words by id.
+        past_uses: prompts that the round's past made of a query, by its id; none where it is not.
     """
-    free = sorted(queries)
+    pools = _pools(queries, past_uses or {})
     uses: Counter[str] = Counter()
     for instruction_id, instruction in instructions:
         rng = ids.rng(plan.random_seed, "reconstructed_queries", instruction_id)
-        picked = rng.sample(range(len(free)), min(settings.per_instruction, len(free)))
-        for slot, place in enumerate(picked):
-            query = queries[free[place]]
+        picked: list[str] = []
+        for pool in pools:
+            wanted = settings.per_instruction - len(picked)
+            places = rng.sample(range(len(pool)), min(wanted, len(pool)))
+            drawn = [pool[place] for place in places]
+            picked += drawn
+            uses.update(drawn)
+            if settings.max_uses:
+                _drop_used_up(pool, places, uses, settings.max_uses)
+        for slot, query_id in enumerate(picked):
+            query = queries[query_id]
             yield filled(
-                plan.round, instruction_id, instruction, slot, free[place], query, settings.layout
+                plan.round, instruction_id, instruction, slot, query_id, query, settings.layout
             )
-            uses[free[place]] += 1
         for slot in range(len(picked), settings.per_instruction):
             yield _unfilled(plan.round, instruction_id, slot, len(queries), settings)
-        if not settings.max_uses:
-            continue
-        # From the back, so that the places before stay true; the last query fills the gap.
-        for place in sorted(picked, reverse=True):
-            if uses[free[place]] >= settings.max_uses:
-                free[place] = free[-1]
-                free.pop()
+
+
+def _pools(queries: Iterable[str], past_uses: Mapping[str, int]) -> list[list[str]]:
+    """Ids in order, those with equally many uses together, the fewest first."""
+    pools: dict[int, list[str]] = {}
+    for query_id in sorted(queries):
+        pools.setdefault(past_uses.get(query_id, 0), []).append(query_id)
+    return [pools[used] for used in sorted(pools)]
+
+
+def _drop_used_up(
+    pool: list[str], picked: Iterable[int], uses: Mapping[str, int], max_uses: int
+) -> None:
+    # From the back, so that the places before stay true; the last query fills the gap.
+    for place in sorted(picked, reverse=True):
+        if uses[pool[place]] >= max_uses:
+            pool[place] = pool[-1]
+            pool.pop()
 
 
 def join_parts(instruction: str, query: str, layout: str) -> str:

@@ -26,6 +26,7 @@ def drawn(
     plan: RoundPlan = PLAN,
     order: Random | None = None,
     layout: Layout = "mixed",
+    past_uses: dict[str, int] | None = None,
 ) -> list[ReconstructedQuery]:
     names = [f"q{n:03}" for n in range(queries)]
     if order:
@@ -36,6 +37,7 @@ def drawn(
             [(f"i{n:03}", f"Instruction {n}.") for n in range(instructions)],
             {name: f"Query {name}?" for name in names},
             Queries(per_instruction=per_instruction, max_uses=max_uses, layout=layout),
+            past_uses,
         )
     )
 
@@ -161,3 +163,32 @@ def test_one_layout_for_all(layout: Layout) -> None:
 def test_parts_are_plainly_joined(instruction: str, query: str, layout: str, prompt: str) -> None:
     """With a full stop where a part that needs one has none, and nothing else."""
     assert join_parts(instruction, query, layout) == prompt
+
+
+def test_fresh_queries_come_first_then_the_least_used() -> None:
+    past = {"q000": 2, "q001": 1, "q002": 1, "q003": 5}  # q004 and q005 are fresh
+    rows = drawn(3, 6, per_instruction=2, max_uses=1, past_uses=past)
+    asked = [[r.query_id for r in rows if r.instruction_id == f"i{n:03}"] for n in range(3)]
+    assert [set(each) for each in asked] == [{"q004", "q005"}, {"q001", "q002"}, {"q000", "q003"}]
+
+
+def test_a_fresh_query_serves_its_share_before_a_used_one_does() -> None:
+    rows = drawn(4, 2, per_instruction=1, max_uses=3, past_uses={"q000": 1})
+    assert [r.query_id for r in rows] == ["q001", "q001", "q001", "q000"]
+
+
+@settings(deadline=None)
+@given(**sizes)
+def test_a_past_that_used_all_alike_changes_nothing(
+    instructions: int, queries: int, per_instruction: int, max_uses: int
+) -> None:
+    plain = drawn(instructions, queries, per_instruction=per_instruction, max_uses=max_uses)
+    alike = {f"q{n:03}": 3 for n in range(queries)}
+    again = drawn(
+        instructions,
+        queries,
+        per_instruction=per_instruction,
+        max_uses=max_uses,
+        past_uses=alike,
+    )
+    assert again == plain
