@@ -88,7 +88,7 @@ def test_every_row_has_its_story(small_round: Ran, lake: Lake, stories: Stories)
         _ends_as_its_table_says(small_round, story)
         _fits_the_screen(story)
         _says_the_same_twice(story)
-        chapters |= {chapter.name for chapter in story.chapters}
+        chapters |= {told.chapter.name for told in story.chapters}
     page = (CHECKOUT / "docs" / "explain.md").read_text("utf-8")
     documented = set(re.findall(r"^\| `(\w+)` \|", page.split("| chapter |")[1], re.MULTILINE))
     assert chapters | {"verified_again"} == documented
@@ -217,7 +217,8 @@ def test_an_accepted_response_leads_back_to_its_seed_and_on_to_its_file(
     (instruction,) = told["instruction"]["rows"]
     assert instruction["instruction_id"] == instruction_id
     assert instruction["generation_id"]
-    said = {row["function_id"]: row["verdict"] for row in told["functions"]["rows"]}
+    functions = told["functions"]["rows"]
+    said = {row["function_id"]: row["verdict"] for row in functions if row["outcome"] == "kept"}
     stored = "SELECT function_id, verdict FROM response_verdicts WHERE response_id = "
     assert said == dict(small_round.query(f"{stored}'{item}'"))
     assert told["prompt"]["rows"][0]["prompt_id"] == prompt_id
@@ -233,15 +234,14 @@ def test_a_refused_response_is_the_rejected_side_of_its_pair(
         "ORDER BY 1 LIMIT 1"
     )
     refused = stories.tell(find(lake, str(rejected_id)))
-    (pairs,) = [chapter for chapter in refused.chapters if chapter.name == "dpo_pairs"]
-    assert {"pair_id": pair_id, "level": "prompt", "role": "rejected", "other_id": chosen_id} in (
-        pairs.rows
-    )
+    (pairs,) = [told for told in refused.chapters if told.chapter.name == "dpo_pairs"]
+    assert {"pair_id": pair_id, "outcome": "kept", "role": "rejected"} in pairs.rows
     pair = stories.tell(find(lake, str(pair_id)))
-    (texts,) = [chapter for chapter in pair.chapters if chapter.name == "texts"]
+    (texts,) = [told for told in pair.chapters if told.chapter.name == "texts"]
     assert [row["id"] for row in texts.rows] == [chosen_id, rejected_id]
-    (functions,) = [chapter for chapter in pair.chapters if chapter.name == "functions"]
-    assert {row["rejected"] for row in functions.rows} <= {"FALSE", "ERROR", "TIMEOUT"}
+    (functions,) = [told for told in pair.chapters if told.chapter.name == "functions"]
+    said = {row["rejected"] for row in functions.rows if row["outcome"] == "kept"}
+    assert said <= {"FALSE", "ERROR", "TIMEOUT"}
 
 
 def test_an_instruction_tells_how_much_came_of_it(
@@ -250,7 +250,7 @@ def test_an_instruction_tells_how_much_came_of_it(
     item = _one(small_round, "SELECT instruction_id FROM sft_dataset ORDER BY 1 LIMIT 1")
     story = stories.tell(find(lake, item))
     for name in ("filtered_responses", "sft_dataset", "dpo_pairs"):
-        (chapter,) = [chapter for chapter in story.chapters if chapter.name == name]
+        (chapter,) = [told for told in story.chapters if told.chapter.name == name]
         expected = dict(
             small_round.query(
                 f"SELECT coalesce(reason, 'kept'), count(*) FROM {name}_candidates "
@@ -364,7 +364,7 @@ def test_an_unfinished_round_is_told_as_far_as_it_goes(
                 path.unlink()
     code, out, _ = _explain(copied, monkeypatch, capsys, item)
     assert code == 0
-    assert out.splitlines()[2] == "► filtered_responses is not made yet"
+    assert out.splitlines()[2] == "► filtered_responses: not made yet"
     assert re.search(r"^scores +not made yet$", out, re.MULTILINE)
     instruction = _one(
         small_round, f"SELECT instruction_id FROM responses WHERE response_id = '{item}'"
@@ -387,7 +387,7 @@ def test_seeds_and_queries_need_no_round(
     code, out, _ = _explain(copied, monkeypatch, capsys, seed)
     assert code == 0
     assert out.splitlines()[0] == f"instruction {seed}, in no round yet"
-    assert out.splitlines()[2] == "► augmented_instructions is not made yet"
+    assert out.splitlines()[2] == "► augmented_instructions: not made yet"
     query = _one(small_round, "SELECT query_id FROM user_queries LIMIT 1")
     code, out, _ = _explain(copied, monkeypatch, capsys, query)
     assert code == 0

@@ -7,37 +7,35 @@ as slow as their limit; nothing else should.
 from itertools import groupby
 
 from autoif_dagster.errors import AutoIFError, CallError
-from autoif_dagster.explain.chapters import Chapter, listed
+from autoif_dagster.explain.chapters import Chapter
 from autoif_dagster.explain.reading import Row, Tables
-from autoif_dagster.explain.stories import Story
+from autoif_dagster.explain.stories import Story, Told
 from autoif_dagster.recipe.fields import Sandbox as SandboxSettings
 from autoif_dagster.sandbox import SandboxError
 from autoif_dagster.stages.verification import make_sandbox
 
-_ON_RESPONSES = """
-SELECT stored.function_id, stored.response_id AS item_id, stored.verdict, stored.sandbox,
-    any_value(written.source) AS source, any_value(answered.response) AS text
-FROM response_verdicts AS stored
-JOIN verifier_candidates AS written ON written.verifier_id = stored.function_id
-JOIN responses AS answered ON answered.response_id = stored.response_id
-WHERE list_contains($ids, stored.response_id)
-GROUP BY ALL
-ORDER BY stored.function_id, stored.response_id
+_STORED = """
+WITH sides AS (SELECT unnest([chosen_id, rejected_id]) FROM dpo_pairs WHERE pair_id = $id),
+stored AS (
+    SELECT function_id, response_id AS item_id, verdict, sandbox FROM response_verdicts
+    WHERE response_id = $id OR response_id IN (FROM sides)
+    UNION ALL SELECT function_id, case_id, verdict, sandbox FROM case_verdicts
+    WHERE $id IN (function_id, case_id) OR case_id IN (FROM sides)
+),
+texts AS (
+    SELECT response_id AS item_id, response AS text FROM responses
+    UNION ALL SELECT verifier_id, case_input FROM verifier_candidates WHERE kind = 'case'
+)
+SELECT function_id, item_id, verdict, sandbox, any_value(source) AS source, any_value(text) AS text
+FROM stored JOIN texts USING (item_id)
+JOIN verifier_candidates AS written ON written.verifier_id = function_id
+GROUP BY ALL ORDER BY function_id, item_id
 """
 
-_ON_CASES = """
-SELECT stored.function_id, stored.case_id AS item_id, stored.verdict, stored.sandbox,
-    any_value(written.source) AS source, any_value(cases.case_input) AS text
-FROM case_verdicts AS stored
-JOIN verifier_candidates AS written ON written.verifier_id = stored.function_id
-JOIN verifier_candidates AS cases ON cases.verifier_id = stored.case_id
-WHERE list_contains($ids, stored.{column})
-GROUP BY ALL
-ORDER BY stored.function_id, stored.case_id
-"""
+_CHAPTER = Chapter("verified_again", "verifier_candidates", {}, "")
 
 
-def verified_again(tables: Tables, story: Story, settings: SandboxSettings) -> Chapter:
+def verified_again(tables: Tables, story: Story, settings: SandboxSettings) -> Told:
     """Every stored verdict of a response, a pair's two texts, a case or a function, beside what the
     same function says of the same text now; `differ` counts those that say something else.
 
@@ -45,7 +43,7 @@ def verified_again(tables: Tables, story: Story, settings: SandboxSettings) -> C
         CallError: the thing has no verdicts that could be run again.
         AutoIFError: the sandbox is broken, or a table damaged.
     """
-    stored = _stored(tables, story)
+    stored = tables.rows(_STORED, id=story.id)
     if not stored:
         raise CallError(
             f"{story.id} has no verdicts whose functions could run again; --verify is for "
@@ -54,44 +52,22 @@ def verified_again(tables: Tables, story: Story, settings: SandboxSettings) -> C
     programs = [list(rows) for _, rows in groupby(stored, key=lambda row: row["function_id"])]
     try:
         with make_sandbox(settings) as sandbox:
-            verdicts = sandbox.run(
+            ran = sandbox.run(
                 (str(rows[0]["source"]), [str(row["text"]) for row in rows]) for rows in programs
             )
-            told: list[Row] = [
-                {
-                    "function_id": row["function_id"],
-                    "item_id": row["item_id"],
-                    "stored": row["verdict"],
-                    "now": verdict.name,
-                    "same_sandbox": row["sandbox"] == sandbox.fingerprint,
-                }
-                for rows, said in zip(programs, verdicts, strict=True)
-                for row, verdict in zip(rows, said, strict=True)
-            ]
+            now = [verdict.name for verdicts in ran for verdict in verdicts]
     except SandboxError as error:
         raise AutoIFError(str(error)) from error
-    differ = sum(row["stored"] != row["now"] for row in told)
+    told: list[Row] = [
+        {
+            "function_id": row["function_id"],
+            "item_id": row["item_id"],
+            "stored": row["verdict"],
+            "now": verdict,
+            "same_sandbox": row["sandbox"] == sandbox.fingerprint,
+        }
+        for row, verdict in zip(stored, now, strict=True)
+    ]
     told.sort(key=lambda row: row["stored"] == row["now"])
-    counts = {"all": len(told), "differ": differ}
-    return listed("verified_again", told, None, counts=counts)
-
-
-def _stored(tables: Tables, story: Story) -> list[Row]:
-    """Stored verdicts with the sources and texts that they are of."""
-    item = story.id
-    if story.kind == "candidate":
-        found = tables.row(
-            "SELECT verifier_id FROM verifier_candidates WHERE candidate_id = $id", id=item
-        )
-        item = str(found["verifier_id"]) if found else item
-    ids = [item]
-    if story.kind == "pair":
-        row = tables.row(
-            "SELECT chosen_id, rejected_id FROM dpo_pairs WHERE pair_id = $id", id=item
-        )
-        ids = [str(i) for i in row.values() if i is not None] if row else []
-    rows = tables.rows(_ON_RESPONSES, ids=[i for i in ids if i.startswith("rsp_")])
-    for column, prefix in (("case_id", "cas_"), ("function_id", "fun_")):
-        if of := [i for i in ids if i.startswith(prefix)]:
-            rows += tables.rows(_ON_CASES.format(column=column), ids=of)
-    return rows
+    differ = sum(row["stored"] != row["now"] for row in told)
+    return Told(_CHAPTER, True, {"all": len(told), "differ": differ}, tuple(told))

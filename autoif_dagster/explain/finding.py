@@ -9,49 +9,35 @@ from autoif_dagster.explain.reading import define, fetch
 from autoif_dagster.lake import Lake, Session
 from autoif_dagster.records import PARTS, TABLES
 
+READ_FROM = {
+    table.name: names
+    for table in TABLES.values()
+    if (names := [c.name for c in table.columns if c.name.endswith("generation_id")])
+}
+"""Tables whose rows were read from completions, and the columns that say from which."""
+
+_BY_VERIFIER = [("verifier_candidates", "verifier_id")]
+KINDS = {
+    "ins": ("instruction", [("augmented_instructions", "instruction_id"),
+                            ("seed_instructions", "instruction_id")]),
+    "fun": ("function", _BY_VERIFIER),
+    "cas": ("case", _BY_VERIFIER),
+    "cnd": ("candidate", [("augmented_instructions", "candidate_id"),
+                          ("verifier_candidates", "candidate_id")]),
+    "qry": ("query", [("user_queries", "query_id"), ("reconstructed_queries", "query_id")]),
+    "prm": ("prompt", [("reconstructed_queries", "prompt_id")]),
+    "rsp": ("response", [("responses", "response_id")]),
+    "par": ("pair", [("dpo_pairs", "pair_id")]),
+    "gen": ("generation", [("generations", "generation_id"),
+                           *((table, name) for table in READ_FROM for name in READ_FROM[table])]),
+}  # fmt: skip
+"""What an id's first letters say that it is of, and the columns that together have all such ids."""
+
 _DIGITS = 24
-_ID = re.compile(rf"([a-z]{{3}})_([0-9a-f]{{1,{_DIGITS}}})")
+_ID = re.compile(rf"({'|'.join(KINDS)})_([0-9a-f]{{1,{_DIGITS}}})")
 _SHOWN = 5  # of the ids that a beginning fits, or that are like an unknown one
 _MOST = 10_000  # rows that are looked at: an id may stand in every round
 _SIXTH = 6  # one digit in so many may differ, and still another id be meant
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of thing that has ids: its name, and the tables and columns where all of them are."""
-
-    name: str
-    places: tuple[tuple[str, str], ...]
-
-
-KINDS = {
-    "ins": Kind(
-        "instruction",
-        (("augmented_instructions", "instruction_id"), ("seed_instructions", "instruction_id")),
-    ),
-    "fun": Kind("function", (("verifier_candidates", "verifier_id"),)),
-    "cas": Kind("case", (("verifier_candidates", "verifier_id"),)),
-    "cnd": Kind(
-        "candidate",
-        (("augmented_instructions", "candidate_id"), ("verifier_candidates", "candidate_id")),
-    ),
-    "qry": Kind("query", (("user_queries", "query_id"), ("reconstructed_queries", "query_id"))),
-    "prm": Kind("prompt", (("reconstructed_queries", "prompt_id"),)),
-    "rsp": Kind("response", (("responses", "response_id"),)),
-    "par": Kind("pair", (("dpo_pairs", "pair_id"),)),
-    "gen": Kind(
-        "generation",
-        (
-            ("generations", "generation_id"),
-            *(
-                (table.name, column.name)
-                for table in TABLES.values()
-                for column in table.columns
-                if column.name.endswith("generation_id")
-            ),
-        ),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +58,30 @@ def find(lake: Lake, given: str) -> Found:
         AutoIFError: there is nothing of that name; says where was looked, and what is like it.
     """
     match = _ID.fullmatch(given.strip().lower())
-    if match is None or match[1] not in KINDS:
-        known = ", ".join(f"{prefix}_ ({kind.name})" for prefix, kind in KINDS.items())
+    if match is None:
+        known = ", ".join(f"{prefix}_ ({kind})" for prefix, (kind, _) in KINDS.items())
         raise CallError(
             f"{given!r:.60} is no id: ids are {_DIGITS} hexadecimal digits, or their beginning, "
             f"after one of {known}"
         )
-    wanted, kind = match[0], KINDS[match[1]]
+    wanted, (kind, places) = match[0], KINDS[match[1]]
+    rounds: dict[str, set[str]] = {}
     with lake.session() as session:
-        whole = len(match[2]) == _DIGITS
-        fits = "{column} = $id" if whole else "starts_with({column}, $id)"
-        rounds: dict[str, set[str]] = {}
-        for table, column in kind.places:
-            for name, key in _look(session, table, column, fits, wanted):
+        fits = "= $id" if len(match[2]) == _DIGITS else "^@ $id"
+        for table, column in places:
+            for name, key in _look(session, table, column, f"{column} {fits}", wanted):
                 rounds.setdefault(name, set()).update(filter(None, [key]))
         if not rounds:
-            raise AutoIFError(_unknown(session, wanted, kind))
+            near = _near(session, places[:2], wanted, len(match[2]) // _SIXTH)
+            tables = ", ".join(dict.fromkeys(table for table, _ in places))
+            raise AutoIFError(
+                f"no {kind} {wanted} in {lake.home.root}: looked in {tables} of "
+                f"{len(lake.rounds('round_plan'))} rounds{near}"
+            )
     if len(rounds) > 1:
         raise CallError(f"{wanted} is the beginning of {_list(sorted(rounds))}; say more of it")
     ((name, keys),) = rounds.items()
-    return Found(name, kind.name, tuple(sorted(keys)))
+    return Found(name, kind, tuple(sorted(keys)))
 
 
 def _look(
@@ -99,42 +89,32 @@ def _look(
 ) -> Iterator[tuple[str, str | None]]:
     """Ids of a table, with their rounds, that fit; those most like the wanted one first."""
     lake = session.lake
+    files = sorted((lake.home.lake / table).glob("*.parquet"))
     if table in PARTS:
-        files = sorted((lake.home.lake / table).glob("*.parquet"))
         define(session, "looked_in", files)
+    elif lake.rounds(table):
+        session.scan(table, rounds=lake.rounds(table), under="looked_in", candidates=True)
     else:
-        keys = lake.rounds(table)
-        if not keys:
-            return
-        files = [lake.path(table, key) for key in keys]
-        session.scan(table, rounds=keys, under="looked_in", candidates=True)
+        return
     key = "round" if table in TABLES and TABLES[table].per_round else "NULL"
     sql = (
         f"SELECT * FROM (SELECT DISTINCT {column} AS id, {key} AS round FROM looked_in "
-        f"WHERE {fits.format(column=column)}) "
+        f"WHERE {fits}) "
         f"ORDER BY levenshtein(id[:{len(wanted)}], $id), id, round LIMIT {_MOST}"
     )
     for row in fetch(session, sql, {"id": wanted}, files):
         yield str(row["id"]), None if row["round"] is None else str(row["round"])
 
 
-def _unknown(session: Session, wanted: str, kind: Kind) -> str:
-    """What to say where nothing fits: where was looked, and which ids are like it."""
-    tables = list(dict.fromkeys(table for table, _ in kind.places))
+def _near(session: Session, places: Sequence[tuple[str, str]], wanted: str, differing: int) -> str:
+    """Which ids are like an unknown one, as far as any are."""
     near: dict[str, None] = {}
-    differing = (len(wanted) - len("xxx_")) // _SIXTH
-    fits = (
-        f"starts_with({{column}}, '{wanted[:4]}') "
-        f"AND levenshtein({{column}}[:{len(wanted)}], $id) <= {differing}"
-    )
-    for table, column in kind.places[:2] if differing else ():
-        near |= dict.fromkeys(name for name, _ in _look(session, table, column, fits, wanted))
-    alike = f"; near it: {_list(list(near))}" if near else ""
-    rounds = len(session.lake.rounds("round_plan"))
-    return (
-        f"no {kind.name} {wanted} in {session.lake.home.root}: looked in {', '.join(tables)} of "
-        f"{rounds} rounds{alike}"
-    )
+    for table, column in places if differing else ():
+        like = f"{column} ^@ '{wanted[:4]}' AND levenshtein({column}[:{len(wanted)}], $id)"
+        near |= dict.fromkeys(
+            name for name, _ in _look(session, table, column, f"{like} <= {differing}", wanted)
+        )
+    return f"; near it: {_list(list(near))}" if near else ""
 
 
 def _list(names: Sequence[str]) -> str:

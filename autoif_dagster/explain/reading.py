@@ -1,7 +1,8 @@
 """Rows of one round's tables, as they stood when they were first asked for."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ from autoif_dagster.records import PARTS, TABLES
 Fact = str | int | float | bool | list[str] | list[int] | None
 Row = dict[str, Fact]
 
+_NAMES = re.compile(r"\$(\w+)")
 _READS = re.compile(r"\b(?:FROM|JOIN) (\w+)")
 
 
@@ -26,6 +28,8 @@ class Tables:
 
     def made(self, name: str) -> bool:
         """Whether the table stands, for this round or, if it has no rounds, at all."""
+        if name in PARTS:
+            return True
         if TABLES[name].per_round and self.session.round_key is None:
             return False
         return self.session.lake.path(name, self.session.round_key).exists()
@@ -40,7 +44,7 @@ class Tables:
         for name in named:
             if name not in self._files:
                 self._files[name] = self._scan(name)
-        files = (path for name in named for path in self._files[name])
+        files = [path for name in named for path in self._files[name]]
         return fetch(self.session, sql, values, files)
 
     def row(self, sql: str, **values: object) -> Row | None:
@@ -49,7 +53,7 @@ class Tables:
 
     def _scan(self, name: str) -> list[Path]:
         folder = self.session.lake.home.lake / name
-        if name in TABLES and self.made(name):
+        if name not in PARTS and self.made(name):
             self.session.scan(name, candidates=True)
             return [self.session.lake.path(name, self.session.round_key)]
         files = sorted(folder.glob("*.parquet")) if name in PARTS else [folder / "schema.parquet"]
@@ -57,52 +61,52 @@ class Tables:
         return files
 
 
-def define(session: Session, name: str, files: Iterable[Path]) -> None:
+def define(session: Session, name: str, files: Sequence[Path]) -> None:
     """Make files that belong to no round readable under a name.
 
     Raises:
-        LakeError: one of them is no whole Parquet file; names it.
+        LakeError: one of them is damaged; names it.
     """
     listed = ", ".join(map(_literal, files))
-    try:
+    with _naming_damaged(session, files):
         session.define(
             name,
             f"SELECT * FROM read_parquet([{listed}], union_by_name = true, "
             "hive_partitioning = false)",
         )
-    except duckdb.Error as error:
-        raise LakeError(_first_line(error)) from error  # which names the file
 
 
 def fetch(
-    session: Session, sql: str, values: Mapping[str, object], files: Iterable[Path]
+    session: Session, sql: str, values: Mapping[str, object], files: Sequence[Path]
 ) -> list[Row]:
-    """The rows of a query that reads these files.
+    """The rows of a query that reads these files; values that it does not name are left aside.
 
     Raises:
         LakeError: one of them is damaged in a place that only reading it shows; names it.
     """
-    try:
-        found = session.con.execute(sql, dict(values) or None)
+    with _naming_damaged(session, files):
+        named = {name: values[name] for name in _NAMES.findall(sql)}
+        found = session.con.execute(sql, named or None)
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+@contextmanager
+def _naming_damaged(session: Session, files: Sequence[Path]) -> Iterator[None]:
+    """Where a query fails, read each of its files whole, to say which one is damaged."""
+    try:
+        yield
     except duckdb.Error:
         for path in files:
-            _read_whole(session, path)
+            read = f"SELECT md5(row_to_json(r)) FROM read_parquet({_literal(path)}) AS r"
+            try:
+                session.con.execute(read)
+            except duckdb.Error as error:
+                raise LakeError(
+                    f"{path} is damaged: materialize {path.parent.name} again "
+                    f"({str(error).splitlines()[0]})"
+                ) from error
         raise
-
-
-def _read_whole(session: Session, path: Path) -> None:
-    try:
-        session.con.execute(f"SELECT md5(row_to_json(r)) FROM read_parquet({_literal(path)}) AS r")
-    except duckdb.Error as error:
-        raise LakeError(
-            f"{path} is damaged: materialize {path.parent.name} again ({_first_line(error)})"
-        ) from error
-
-
-def _first_line(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0]
 
 
 def _literal(path: Path) -> str:

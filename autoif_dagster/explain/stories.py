@@ -1,23 +1,40 @@
-"""Which chapters a thing's story has, and the decisions that it went through.
+"""A thing's story: its chapters, and the decisions that it went through.
 
-The story is of one round: the latest that kept the thing, or else the latest that it stands in. In
-other rounds only its end is told.
+It is of one round: the latest that kept the thing, or else the latest that it stands in. In other
+rounds only its end is told.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from autoif_dagster.errors import CallError
-from autoif_dagster.explain import chapters
-from autoif_dagster.explain.chapters import FEW, KEPT, MANY, NOT_MADE, SOME, Chapter, counted
+from autoif_dagster.explain.chapters import CHAPTERS, DECISIONS, IDS, KEPT, NOT_MADE, Chapter
 from autoif_dagster.explain.finding import Found
 from autoif_dagster.explain.reading import Row, Tables
 from autoif_dagster.lake import Lake
-from autoif_dagster.records import TABLES
+from autoif_dagster.records import PARTS, TABLES
+from autoif_dagster.stages.kinds import Kinds
 
-RELEASES = {"sft_dataset": "released_responses", "dpo_pairs": "released_pairs"}
-NO_ROW = "no row"  # the table stands, and was made before what it should hold, or without it
+NO_ROW = "no row"  # the table stands, and was made without the thing
+RELEASES = ("released_responses", "released_pairs")
+
+_OTHER_ROUNDS = Chapter("other_rounds", "round_plan", {}, "")
+_COUNTED = ("outcome", "verdict", "role")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A chapter as told: `counts` are of `all` its rows, and by outcome, verdict or role, or of the
+    copies of a card; `left_out` of the rows are not told. Of a table that is not `made` there is
+    nothing to tell."""
+
+    chapter: Chapter
+    made: bool
+    counts: Mapping[str, int]
+    rows: tuple[Row, ...]
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +49,14 @@ class Story:
     lineage: str
     round: str | None
     imported_from: str | None
-    chapters: tuple[Chapter, ...]
+    chapters: tuple[Told, ...]
     decisions: tuple[Row, ...]
-    rounds: Chapter
+    rounds: Told
 
     @property
     def ending(self) -> Row | None:
         """The last decision on the thing itself; None of a completion, on which there is none."""
-        own = [decision for decision in self.decisions if decision["own"]]
-        return own[-1] if own else None
+        return next((d for d in reversed(self.decisions) if d["own"]), None)
 
 
 class Stories:
@@ -59,6 +75,13 @@ class Stories:
     def __exit__(self, *error: object) -> None:
         self._sessions.close()
 
+    def tables(self, round_key: str | None) -> Tables:
+        """The tables of a round; of None, those that have no rounds."""
+        if round_key not in self._rounds:
+            session = self._sessions.enter_context(self.lake.session(round_key))
+            self._rounds[round_key] = Tables(session)
+        return self._rounds[round_key]
+
     def tell(self, found: Found, round_key: str | None = None) -> Story:
         """The story of a thing, in a round of its own or, if none is named, the one that fits.
 
@@ -69,278 +92,112 @@ class Stories:
         if round_key is not None and round_key not in found.rounds:
             rounds = ", ".join(found.rounds) or "none"
             raise CallError(f"{found.id} is not in round {round_key}; its rounds: {rounds}")
-        subjects = {
-            key: _Subject(self.tables(key), found, self._full) for key in found.rounds or (None,)
+        keys = found.rounds or (None,)
+        things = {key: _Thing(self.tables(key), found) for key in keys}
+        decisions = {key: tuple(thing.decisions()) for key, thing in things.items()}
+        ends = {
+            key: {"round": key} | next((d for d in reversed(rows) if d["own"]), {"outcome": "read"})
+            for key, rows in decisions.items()
         }
-        endings = {key: _ending(key, subjects[key]) for key in found.rounds}
-        kept = [key for key, ending in endings.items() if ending["outcome"] == KEPT]
-        told = round_key or next(reversed(kept or found.rounds), None)
-        others = [ending for key, ending in endings.items() if key != told]
-        tables = self.tables(told)
-        plan = tables.row("SELECT imported_from FROM round_plan") or {}
-        subject = subjects[told]
+        kept = [key for key in keys if ends[key]["outcome"] == KEPT]
+        told = round_key or (kept or list(keys))[-1]
+        others = [
+            {name: ends[key].get(name) for name in ("round", "table", "outcome", "detail")}
+            for key in reversed(keys)
+            if key != told
+        ]
+        plan = self.tables(told).row("SELECT imported_from FROM round_plan") or {}
+        source = plan.get("imported_from")
         return Story(
             found.id,
             found.kind,
             str(self.lake.home.root),
             self.lake.home.lineage,
             told,
-            _text(plan, "imported_from"),
-            tuple(subject.chapters()),
-            subject.decisions,
-            chapters.listed("other_rounds", others[::-1], None if self._full else FEW),
+            None if source is None else str(source),
+            tuple(things[told].chapters(self._full)),
+            decisions[told],
+            _told(_OTHER_ROUNDS, others, None if self._full else 3),
         )
 
-    def tables(self, round_key: str | None) -> Tables:
-        """The tables of a round; of None, those that have no rounds."""
-        if round_key not in self._rounds:
-            session = self._sessions.enter_context(self.lake.session(round_key))
-            self._rounds[round_key] = Tables(session)
-        return self._rounds[round_key]
+
+def _told(chapter: Chapter, rows: list[Row], most: int | None, *, made: bool = True) -> Told:
+    told = tuple(rows[:most])
+    left_out = len(rows) - len(told)
+    if chapter.form != "table":
+        counts = {"copies": len(rows)} if left_out else {}
+        return Told(chapter, made or bool(rows), counts, told)
+    by = next((name for name in _COUNTED if rows and name in rows[0]), None)
+    counted = Counter(str(row[by]) for row in rows if by)
+    counts = dict(sorted(counted.items(), key=lambda item: (item[0] != KEPT, -item[1], item[0])))
+    return Told(chapter, made or bool(rows), {"all": len(rows), **counts}, told, left_out)
 
 
-def _ending(round_key: str, subject: "_Subject") -> Row:
-    """How a thing ended in a round; nothing is decided there on completions and queries."""
-    end: Row = {"table": None, "outcome": "read", "detail": None}
-    if subject.kind == "query":
-        end |= {"table": "reconstructed_queries", "outcome": "drawn"}
-    elif own := [decision for decision in subject.decisions if decision["own"]]:
-        end = own[-1]
-    return {"round": round_key} | {name: end[name] for name in ("table", "outcome", "detail")}
+class _Thing:
+    """One thing in one round, and the ids of what it belongs to."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    """What a thing belongs to, as far as it does."""
-
-    instruction: str | None = None
-    query: str | None = None
-    prompt: str | None = None
-
-
-class _Subject:
-    """One thing in one round."""
-
-    def __init__(self, tables: Tables, found: Found, full: bool) -> None:
+    def __init__(self, tables: Tables, found: Found) -> None:
         self._tables = tables
-        self._id = found.id
-        self._full = full
+        self._found = found
         self.kind = found.kind
-        self._written: Row | None = None
         if found.kind == "candidate":
-            self.kind = self._kind_of_candidate()
-        self._of = self._parents()
-        self.decisions = tuple(self._decided())
+            sql = "SELECT kind FROM verifier_candidates WHERE candidate_id = $id"
+            self.kind = str((tables.row(sql, id=found.id) or {"kind": "instruction"})["kind"])
+        known = tables.row(IDS[self.kind], id=found.id) if self.kind in IDS else None
+        self._ids: Row = {name: None for chapter in CHAPTERS for name in chapter.ids}
+        self._ids |= known or {}
+        self._ids |= {"id": found.id, "instruction": self._ids["instruction_id"] or found.id}
+        self._ids |= {"round": tables.session.round_key, "not_made": NOT_MADE}
 
-    def chapters(self) -> Iterator[Chapter]:
-        tables, item = self._tables, self._id
-        match self.kind:
-            case "instruction":
-                yield from self._instruction(FEW)
-                if self._of.instruction is not None:
-                    yield from self._below_instruction()
-            case "function":
-                yield from self._instruction(FEW)
-                yield chapters.function(tables, item)
-                function_id = self._verifier_id()
-                if function_id is not None:
-                    yield chapters.case_verdicts(tables, function_id, self._most(MANY))
-                    yield chapters.response_verdicts(tables, function_id)
-                yield from self._data()
-            case "case":
-                yield from self._instruction(FEW)
-                told = chapters.case(tables, item)
-                yield told
-                case_id = self._verifier_id()
-                if case_id is not None:
-                    expected = told.rows[0]["case_expected"] if told.rows else None
-                    yield chapters.function_verdicts(tables, case_id, expected, self._most(MANY))
-                    yield chapters.pairs_with(tables, case_id, self._most(SOME))
-            case "query":
-                yield chapters.query(tables, item)
-                if tables.session.round_key is not None:
-                    yield chapters.prompts_of_query(tables, item, self._most(MANY))
-            case "prompt":
-                yield from self._instruction(FEW)
-                yield from self._verifiers({})
-                yield from self._prompt()
-                yield chapters.responses(tables, item, self._most(MANY))
-                yield chapters.pairs_of_prompt(tables, item, self._most(FEW))
-            case "response":
-                yield from self._instruction(FEW)
-                yield from self._verifiers({"verdict": item})
-                yield from self._prompt()
-                yield chapters.response(tables, item)
-                yield chapters.scores(tables, item, self._most(FEW))
-                yield chapters.pairs_with(tables, item, self._most(FEW))
-                yield from chapters.exports(tables, RELEASES["sft_dataset"], item)
-            case "pair":
-                yield from self._instruction(FEW)
-                row = chapters.pair(tables, item)
-                ids = {side: _text(row, f"{side}_id") for side in ("chosen", "rejected")}
-                yield from self._verifiers(ids)
-                yield from self._prompt()
-                if row["chosen_id"] is not None:
-                    yield chapters.sides(tables, row)
-                elif self._of.prompt is not None:
-                    yield chapters.responses(tables, self._of.prompt, self._most(MANY))
-                yield from chapters.exports(tables, RELEASES["dpo_pairs"], item)
-            case "generation":
-                yield chapters.generation(tables, item)
-                yield chapters.read_from(tables, item, self._most(3 * MANY))
+    def chapters(self, full: bool) -> Iterator[Told]:
+        for chapter in CHAPTERS:
+            ids = [self._ids[name] for name in chapter.ids]
+            if self.kind not in chapter.of or (ids and not any(ids)):
+                continue
+            rows = self._tables.rows(chapter.sql, **self._ids)
+            for row in rows if chapter.name == "instruction" else ():
+                row["kind"] = row["kind"] or self._sounds_like(str(row["instruction"]))
+            if rows or self._tables.session.round_key or not _of_rounds(chapter.table):
+                most = None if full and chapter.form == "table" else chapter.of[self.kind]
+                yield _told(chapter, rows, most, made=self._tables.made(chapter.table))
 
-    def _decided(self) -> Iterator[Row]:
-        """The decisions on what the thing belongs to, each, and then those on itself until the
-        first that it fell at."""
-        for table, column, item in self._upstream():
-            yield self._decision(table, column, item, own=False)
-        for table, column, item in self._own():
-            decision = self._decision(table, column, item, own=True)
-            if decision["outcome"] in (NO_ROW, NOT_MADE) and table in RELEASES.values():
-                return  # releases are of complete rounds, and made after them
+    def _sounds_like(self, instruction: str) -> str:
+        """What an instruction constrains where no seed says it."""
+        seeds = self._tables.rows("SELECT instruction, kind FROM seed_instructions")
+        return next(Kinds((str(s["instruction"]), str(s["kind"])) for s in seeds).of([instruction]))
+
+    def decisions(self) -> Iterator[Row]:
+        """The decisions on what the thing belongs to, and on itself until the first that it fell
+        at. Releases are told where there are any: they are of complete rounds."""
+        standing = True
+        for table, column in DECISIONS:
+            own = column == f"{self.kind}_id"
+            item = self._ids.get(column)
+            if own and self._found.id.startswith("cnd_"):
+                known = any(c.name == "candidate_id" for c in TABLES[table].columns)
+                column, item = ("candidate_id", self._found.id) if known else (column, item)
+            elif own:
+                item = self._found.id
+            if item is None or (own and not standing):
+                continue
+            decision = self._decision(table, column, str(item)) | {"own": own}
+            if decision["outcome"] in (NOT_MADE, NO_ROW) and table in (*RELEASES, "user_queries"):
+                continue
+            standing = standing and (not own or decision["outcome"] == KEPT)
             yield decision
-            if decision["outcome"] != KEPT:
-                return
 
-    def _decision(self, table: str, column: str, item: str, *, own: bool) -> Row:
-        known: Row = {"table": table, "item_id": item, "own": own}
+    def _decision(self, table: str, column: str, item: str) -> Row:
+        known: Row = {"table": table, "item_id": item}
         if not self._tables.made(table):
             return known | {"outcome": NOT_MADE, "detail": None}
-        of_round = "AND round = $round" if table in RELEASES.values() else ""
-        row = self._tables.row(
+        found = self._tables.row(
             f"SELECT {TABLES[table].item} AS item_id, coalesce(reason, '{KEPT}') AS outcome, "
-            f"detail FROM {table} WHERE {column} = $item {of_round} ORDER BY reason IS NOT NULL",
-            item=item,
-            **({"round": self._tables.session.round_key} if of_round else {}),
+            f"detail FROM {table} WHERE {column} = $id "
+            f"{'AND round = $round' if table in RELEASES else ''} ORDER BY reason IS NOT NULL",
+            **self._ids | {"id": item},
         )
-        return known | (row or {"outcome": NO_ROW, "detail": None})
-
-    def _upstream(self) -> Iterator[tuple[str, str, str]]:
-        of = self._of
-        if of.instruction is not None and self.kind != "instruction":
-            yield "augmented_instructions", "instruction_id", of.instruction
-            if self.kind not in ("function", "case"):
-                yield "verified_instructions", "instruction_id", of.instruction
-        if of.query is not None and self._tables.made("user_queries"):
-            yield "user_queries", "query_id", of.query
-        if of.prompt is not None:
-            yield "reconstructed_queries", "prompt_id", of.prompt
-
-    def _own(self) -> Iterator[tuple[str, str, str]]:
-        """Decisions on the thing itself: table, the column that names it, its id there."""
-        by_candidate = self._id.startswith("cnd_")
-        match self.kind:
-            case "instruction":
-                column = "candidate_id" if by_candidate else "instruction_id"
-                yield "augmented_instructions", column, self._id
-                if self._of.instruction is not None:
-                    yield "verified_instructions", "instruction_id", self._of.instruction
-            case "function":
-                column = "candidate_id" if by_candidate else "function_id"
-                yield "verified_functions", column, self._id
-                if function_id := self._verifier_id():
-                    yield "faithful_functions", "function_id", function_id
-            case "case":
-                yield "verified_cases", "candidate_id" if by_candidate else "case_id", self._id
-            case "query":
-                if self._tables.made("user_queries"):
-                    yield "user_queries", "query_id", self._id
-            case "prompt":
-                yield "reconstructed_queries", "prompt_id", self._id
-            case "response":
-                for table in ("filtered_responses", "sft_dataset", RELEASES["sft_dataset"]):
-                    yield table, "response_id", self._id
-            case "pair":
-                for table in ("dpo_pairs", RELEASES["dpo_pairs"]):
-                    yield table, "pair_id", self._id
-
-    def _parents(self) -> _Ids:
-        row = self._tables.row
-        match self.kind:
-            case "instruction":  # below one that fell at once there is nothing
-                column = "candidate_id" if self._id.startswith("cnd_") else "instruction_id"
-                found = row(
-                    "SELECT instruction_id FROM augmented_instructions "
-                    f"WHERE {column} = $id AND reason IS NULL",
-                    id=self._id,
-                )
-                return _Ids(_text(found, "instruction_id"))
-            case "function" | "case":
-                return _Ids(_text(self._candidate(), "instruction_id"))
-            case "prompt":
-                found = row(
-                    "SELECT instruction_id, query_id FROM reconstructed_queries "
-                    "WHERE prompt_id = $id",
-                    id=self._id,
-                )
-                return _Ids(_text(found, "instruction_id"), _text(found, "query_id"))
-            case "response":
-                found = row(
-                    "SELECT instruction_id, query_id, prompt_id FROM responses "
-                    "JOIN reconstructed_queries USING (prompt_id, instruction_id) "
-                    "WHERE response_id = $id",
-                    id=self._id,
-                )
-            case "pair":
-                found = chapters.pair(self._tables, self._id)
-            case _:
-                return _Ids()
-        return _Ids(
-            _text(found, "instruction_id"), _text(found, "query_id"), _text(found, "prompt_id")
-        )
-
-    def _kind_of_candidate(self) -> str:
-        candidate = self._candidate()
-        return "instruction" if candidate is None else str(candidate["kind"])
-
-    def _candidate(self) -> Row | None:
-        """The row of a function or case in the supervisor's replies, the first of its copies."""
-        if self._written is None:
-            column = "candidate_id" if self._id.startswith("cnd_") else "verifier_id"
-            self._written = self._tables.row(
-                "SELECT kind, instruction_id, verifier_id FROM verifier_candidates "
-                f"WHERE {column} = $id",
-                id=self._id,
-            )
-        return self._written
-
-    def _verifier_id(self) -> str | None:
-        return _text(self._candidate(), "verifier_id")
-
-    def _most(self, most: int) -> int | None:
-        return None if self._full else most
-
-    def _instruction(self, most: int) -> Iterator[Chapter]:
-        own = self.kind == "instruction"
-        item = self._id if own else self._of.instruction
-        if item is not None:
-            yield from chapters.instruction(self._tables, item, self._most(most))
-
-    def _below_instruction(self) -> Iterator[Chapter]:
-        item = self._of.instruction or ""
-        yield from chapters.functions(self._tables, item, self._most(MANY))
-        yield chapters.cases(self._tables, item, self._most(FEW))
-        yield chapters.prompts_of_instruction(self._tables, item, self._most(FEW))
-        yield from self._data()
-
-    def _data(self) -> Iterator[Chapter]:
-        """What became of an instruction, as counts."""
-        if self._of.instruction is not None:
-            for name in ("filtered_responses", "sft_dataset", "dpo_pairs"):
-                yield counted(self._tables, name, "instruction_id = $id", id=self._of.instruction)
-
-    def _verifiers(self, texts: dict[str, str | None]) -> Iterator[Chapter]:
-        if self._of.instruction is not None:
-            yield chapters.voting(self._tables, self._of.instruction, texts, self._most(MANY))
-            yield chapters.cases(self._tables, self._of.instruction, self._most(0))
-
-    def _prompt(self) -> Iterator[Chapter]:
-        prompt = self._id if self.kind == "prompt" else self._of.prompt
-        if prompt is not None:
-            yield chapters.query(self._tables, self._of.query)
-            yield chapters.prompt(self._tables, prompt)
+        return known | (found or {"outcome": NO_ROW, "detail": None})
 
 
-def _text(row: Row | None, column: str) -> str | None:
-    found = row.get(column) if row is not None else None
-    return None if found is None else str(found)
+def _of_rounds(table: str) -> bool:
+    return table not in PARTS and TABLES[table].per_round

@@ -5,66 +5,54 @@ import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from autoif_dagster.explain.chapters import KEPT, NOT_MADE, Chapter
+from autoif_dagster.explain.chapters import KEPT, NOT_MADE
 from autoif_dagster.explain.reading import Fact, Row
-from autoif_dagster.explain.stories import NO_ROW, Story
+from autoif_dagster.explain.stories import NO_ROW, Story, Told
 
 _WIDTH = 100
-_HEADING = 13
 _INDENT = "  "
-_GAP = "  |  "
+_MARGIN = " " * 14  # of what stands beside a heading
+_BETWEEN = "  |  "  # the two sides of a pair
 _MARK = "►"
 _MORE = "…+"
 _LEAST_ROOM = 16  # columns below which a text goes to a line of its own
-_LINES_OF_TEXT = 2  # of a text in a card, unless all is told
-_LINES_OF_SOURCE = 8
-_LINES_OF_SIDE = 8
+_LINES = {"card": 2, "sides": 8, "source": 8}  # of a text, unless all is told
 _TEXTS = (
     "instruction", "query", "prompt", "response", "source", "case_input", "back_translation",
-    "text", "reasoning", "messages", "sampling", "detail",
+    "asked", "text", "reasoning", "messages", "sampling", "detail",
 )  # fmt: skip
 _LABELS = {
     "accuracy_true": "true",
     "accuracy_false": "false",
     "p_entailment": "entails",
     "p_neutral": "neutral",
-    "p_contradiction": "contra.",
+    "p_contradiction": "contradicts",
     "case_expected": "expected",
     "sample_index": "sample",
-    "sample_indexes": "samples",
     "rewrite_generation_id": "reworded by",
     "check_generation_id": "checked by",
-}
-_NAMELESS = (
-    "instruction_id", "candidate_id", "generation_id", "function_id", "case_id", "query_id",
-    "prompt_id", "response_id", "pair_id", "id", "role",
-)  # fmt: skip
+} | dict.fromkeys(
+    # These say by themselves what they are.
+    "instruction_id candidate_id generation_id function_id case_id query_id prompt_id response_id "
+    "id role".split(),
+    "",
+)
+_COLOURS = {KEPT: "1;32", NOT_MADE: "1;33"}
+_FELL = "1;31"
 
 
 def as_json(story: Story) -> str:
     """One JSON object; see docs/explain.md for its keys."""
-    told = {
-        "id": story.id,
-        "kind": story.kind,
-        "home": story.home,
-        "lineage": story.lineage,
-        "round": story.round,
-        "imported_from": story.imported_from,
-        "ending": story.ending,
-        "chapters": {chapter.name: _chapter(chapter) for chapter in story.chapters},
-        "decisions": story.decisions,
-        "other_rounds": _chapter(story.rounds),
-    }
+    named = ("id", "kind", "home", "lineage", "round", "imported_from", "ending", "decisions")
+    told = {name: getattr(story, name) for name in named}
+    told["chapters"] = {chapter.chapter.name: _json(chapter) for chapter in story.chapters}
+    told["other_rounds"] = _json(story.rounds)
     return json.dumps(told, indent=1)
 
 
-def _chapter(chapter: Chapter) -> dict[str, object]:
-    return {
-        "made": chapter.made,
-        "counts": chapter.counts,
-        "rows": chapter.rows,
-        "left_out": chapter.left_out,
-    }
+def _json(told: Told) -> dict[str, object]:
+    facts: Mapping[str, object] = {"made": told.made, "counts": told.counts, "rows": told.rows}
+    return {**facts, "left_out": told.left_out}
 
 
 class Pen:
@@ -78,143 +66,109 @@ class Pen:
 
     def tell(self, story: Story) -> str:
         where = f"round {story.round}" if story.round else "in no round yet"
-        lines = [self._bold(f"{story.kind} {story.id}") + f", {where}"]
+        lines = [self._styled(f"{story.kind} {story.id}") + f", {where}"]
         lines += fold(f"{story.lineage} home {story.home}", _WIDTH)
         if story.imported_from:
             lines += fold(f"round of the file {story.imported_from}", _WIDTH)
-        lines += self._ending(story)
-        for chapter in story.chapters:
-            lines += self._chapter(chapter)
-        if story.decisions:
-            lines += self._decisions(story)
+        lines += self._ending(story.ending)
+        for told in story.chapters:
+            lines += self._chapter(told)
+        shown = [_without(decision, "own") for decision in story.decisions]
+        ends = _without(story.ending, "own") if story.ending else None
+        lines += [self._styled("decisions"), *self._table(shown, ends)] if shown else []
         if story.rounds.rows:
             lines += self._chapter(story.rounds)
-        if can_verify(story):
+        rows = (row for told in story.chapters for row in told.rows)
+        said = any(row.get(name) for row in rows for name in ("verdict", "chosen", "rejected"))
+        if said and story.kind != "candidate":
             lines.append(f"run its verdicts again: autoif explain {story.id} --verify")
         if self._clipped:
             lines.append(f"{_MORE}n: n more characters or rows, which --full tells")
         return "\n".join(line.rstrip() for line in lines) + "\n"
 
-    def _ending(self, story: Story) -> list[str]:
-        end = story.ending
+    def _ending(self, end: Row | None) -> list[str]:
         if end is None:
-            what = "a completion" if story.kind == "generation" else "nothing is decided on it here"
-            return [f"{_MARK} {what}; what came of it stands below"]
-        outcome, table = str(end["outcome"]), str(end["table"])
-        if outcome == KEPT:
-            return [f"{_MARK} {self._good('kept')} in {table}"]
-        if outcome == NOT_MADE:
-            return [f"{_MARK} {table} is {self._bad(outcome)}"]
-        if outcome == NO_ROW:
-            return [
-                f"{_MARK} {table} has {self._bad(outcome)} of it: made before it, or without it"
-            ]
-        line = f"{_MARK} fell at {table}: {self._bad(outcome)}"
-        if not end["detail"]:
-            return [line]
-        why = f"({plain(str(end['detail']))})"
-        if columns(f"{_MARK} fell at {table}: {outcome} {why}") <= _WIDTH:
-            return [f"{line} {why}"]
-        return [line, *(_INDENT + part for part in fold(why, _WIDTH - len(_INDENT)))]
+            return [f"{_MARK} nothing is decided on it; what came of it stands below"]
+        table, outcome = end["table"], str(end["outcome"])
+        why = f" ({plain(str(end['detail']))})" if end["detail"] else ""
+        said = {
+            KEPT: f"kept in {table}",
+            NOT_MADE: f"{table}: {NOT_MADE}",
+            NO_ROW: f"{table}: {NO_ROW}",
+        }.get(outcome, f"fell at {table}: {outcome}{why}")
+        lines = fold(f"{_MARK} {said}", _WIDTH)
+        return [self._styled(line, _COLOURS.get(outcome, _FELL)) for line in lines]
 
-    def _chapter(self, chapter: Chapter) -> list[str]:
-        heading = chapter.name.replace("_", " ")
-        if not chapter.made:
-            return [f"{self._bold(heading.ljust(_HEADING))} {NOT_MADE}"]
-        match chapter.form:
-            case "card":
-                return self._card(heading, chapter)
-            case "sides":
-                return [self._bold(heading), *self._sides(chapter.rows)]
-        margin = " " * (_HEADING + 1)
-        counts = fold(_counts(chapter.counts), _WIDTH - max(len(margin), len(heading) + 1))
-        lines = [f"{self._bold(heading.ljust(_HEADING))} {counts[0]}"]
-        lines += [margin + line for line in counts[1:]]
-        lines += self._table(chapter.rows)
-        if chapter.left_out and chapter.rows:
-            lines.append(f"{_INDENT}{self._more(chapter.left_out)}")
+    def _chapter(self, told: Told) -> list[str]:
+        heading = told.chapter.name.replace("_", " ").ljust(len(_MARGIN) - 1)
+        form = told.chapter.form
+        beside = [NOT_MADE]
+        if told.made and form == "table":
+            more = f" {self._more(told.left_out)}" if told.left_out and told.rows else ""
+            room = _WIDTH - max(len(_MARGIN), len(heading) + 1)
+            beside = fold(_counts(told.counts) + more, room)
+        elif told.made:
+            cards = [{**row, **told.counts} for row in told.rows]
+            beside = [""] if form == "sides" else self._card(cards, _WIDTH - len(_MARGIN))
+        lines = [f"{self._styled(heading)} {beside[0]}", *(_MARGIN + line for line in beside[1:])]
+        if form == "table":
+            lines += self._table(told.rows)
+        elif form == "sides":
+            width = (_WIDTH - len(_INDENT) - len(_BETWEEN)) // 2
+            sides = [self._card([row], width, "sides") for row in told.rows]
+            for parts in itertools.zip_longest(*sides, fillvalue=""):
+                padded = (part + " " * (width - columns(part)) for part in parts)
+                lines.append(_INDENT + _BETWEEN.join(padded))
         return lines
 
-    def _card(self, heading: str, chapter: Chapter) -> list[str]:
-        (row,) = chapter.rows or ({},)
-        margin = " " * (_HEADING + 1)
-        facts = [_named(name, fact) for name, fact in row.items() if _is_short(name, fact)]
-        facts += [_named(name, count) for name, count in chapter.counts.items()]
-        told = fold(" · ".join(facts) or "nothing is known of it", _WIDTH - len(margin))
-        lines = [f"{self._bold(heading.ljust(_HEADING))} {told[0]}"]
-        lines += [margin + line for line in told[1:]]
-        for name, fact in row.items():
-            if fact is not None and name in _TEXTS:
-                lines += [margin + line for line in self._text(name, str(fact), margin)]
+    def _card(self, rows: Sequence[Row], width: int, form: str = "card") -> list[str]:
+        """One row in full: its short facts run in, its texts on lines of their own."""
+        known = {name: fact for row in rows for name, fact in row.items() if fact is not None}
+        facts = [f"{_label(n)} {_cell(f)}".strip() for n, f in known.items() if n not in _TEXTS]
+        lines = fold(" · ".join(facts) or "nothing is known of it", width)
+        for name in [name for name in known if name in _TEXTS]:
+            text = str(known[name]).rstrip()
+            if self._full or name == "source":
+                own = [part for line in text.split("\n") for part in fold(plain(line), width)]
+                most = len(own) if self._full else _LINES["source"]
+                left = [self._more(sum(map(len, own[most:])))] if own[most:] else []
+                lines += [*own[:most], *left]
+            else:
+                lines += fold(self._quote(text, _LINES[form] * width - 20), width)
         return lines
 
-    def _text(self, name: str, text: str, margin: str) -> list[str]:
-        """A text of a card, on lines of its own."""
-        width = _WIDTH - len(margin)
-        if name == "source" or self._full:
-            lines = [
-                part for line in text.rstrip().split("\n") for part in fold(plain(line), width)
-            ]
-            if self._full or len(lines) <= _LINES_OF_SOURCE:
-                return lines
-            shown = lines[: _LINES_OF_SOURCE - 1]
-            return [*shown, self._more(len(text) - sum(len(line) + 1 for line in shown))]
-        return fold(self._quote(text, _LINES_OF_TEXT * width - 20), width)
-
-    def _sides(self, rows: Sequence[Row]) -> list[str]:
-        """Two cards side by side."""
-        width = (_WIDTH - len(_INDENT) - len(_GAP)) // 2
-        columns = [self._side(row, width) for row in rows]
-        return [
-            _INDENT + _GAP.join(pad(part, width) for part in parts)
-            for parts in itertools.zip_longest(*columns, fillvalue="")
-        ]
-
-    def _side(self, row: Row, width: int) -> list[str]:
-        facts = [_named(name, fact) for name, fact in row.items() if _is_short(name, fact)]
-        lines = fold(" · ".join(facts), width)
-        text = str(row["text"])
-        if self._full:
-            return lines + own_lines(text, width)
-        return lines + fold(self._quote(text, _LINES_OF_SIDE * width - 20), width)
-
-    def _table(self, rows: Sequence[Row]) -> list[str]:
-        """A line for each row; a text goes last, into what room there is."""
+    def _table(self, rows: Sequence[Row], marked: Row | None = None) -> list[str]:
+        """A heading, and a line for each row; texts go last, into what room there is."""
         if not rows:
             return []
         names = [name for name in rows[0] if any(row[name] is not None for row in rows)]
         short = [name for name in names if name not in _TEXTS]
-        cells = [[_label(name) for name in short]]
+        cells = [[_LABELS.get(name) or name.replace("_", " ") for name in short]]
         cells += [[_cell(row[name]) for name in short] for row in rows]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(short))]
-        numbers = [isinstance(rows[0][name], int | float) for name in short]
-        lines = [
+        widths = [max(len(line[at]) for line in cells) for at in range(len(short))]
+        head, *told = [
             _INDENT
             + "  ".join(
-                cell.rjust(w) if n else cell.ljust(w)
-                for cell, w, n in zip(line, widths, numbers, strict=True)
+                cell.rjust(width) if isinstance(rows[0][name], int | float) else cell.ljust(width)
+                for cell, width, name in zip(line, widths, short, strict=True)
             )
             for line in cells
         ]
-        room = _WIDTH - columns(lines[0]) - len(_INDENT)
-        beside = room >= _LEAST_ROOM and not self._full
-        head, *told = lines
-        written = []
-        texts = [name for name in names if name in _TEXTS]
-        for text in texts:
-            head += f"  {_label(text)}" if beside else ""
+        room = _WIDTH - columns(head) - len(_INDENT)
+        lines = [self._styled(head.rstrip(), "2")]
         for line, row in zip(told, rows, strict=True):
-            written.append(line)
-            for text in texts:
-                if row[text] is None:
-                    continue
-                if beside:
-                    written[-1] += f"  {self._quote(str(row[text]), room)}"
+            at = len(lines)
+            lines.append(line if row != marked else _MARK + line[1:])
+            for name in (name for name in names if name in _TEXTS and row[name] is not None):
+                if room >= _LEAST_ROOM and not self._full:
+                    lines[-1] += _INDENT + self._quote(str(row[name]), room)
                 else:
                     margin = 3 * _INDENT
-                    lines = self._text(text, str(row[text]), margin)
-                    written += [margin + line for line in lines]
-        return [self._dim(head.rstrip()), *written]
+                    text = self._card([{name: row[name]}], _WIDTH - len(margin))[1:]
+                    lines += [margin + part for part in text]
+            if row == marked:
+                lines[at] = self._styled(lines[at].rstrip())
+        return lines
 
     def _quote(self, text: str, room: int) -> str:
         """A text on one line of at most `room` columns."""
@@ -223,68 +177,26 @@ class Pen:
         told, left = clip(plain(text), room - 4 - len(f"{len(text):,}"))
         return f'"{told}"{self._more(left)}'
 
-    def _decisions(self, story: Story) -> list[str]:
-        rows = [
-            {name: decision[name] for name in ("table", "item_id", "outcome", "detail")}
-            for decision in story.decisions
-        ]
-        lines = self._table(rows)
-        for place, decision in enumerate(story.decisions, start=1):
-            if decision is story.ending:
-                lines[place] = self._bold((_MARK + lines[place][1:]).rstrip())
-        return [self._bold("decisions"), *lines]
-
     def _more(self, count: int) -> str:
         self._clipped = True
         return f"{_MORE}{count:,}"
 
-    def _bold(self, text: str) -> str:
-        return self._styled(text, "1")
-
-    def _dim(self, text: str) -> str:
-        return self._styled(text, "2")
-
-    def _good(self, text: str) -> str:
-        return self._styled(text, "1;32")
-
-    def _bad(self, text: str) -> str:
-        return self._styled(text, "1;31")
-
-    def _styled(self, text: str, code: str) -> str:
+    def _styled(self, text: str, code: str = "1") -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
-def can_verify(story: Story) -> bool:
-    """Whether the story tells verdicts of its thing, and not yet what they are now."""
-    named = {chapter.name for chapter in story.chapters}
-    return "verified_again" not in named and any(
-        row.get(column) is not None
-        for chapter in story.chapters
-        if chapter.name in ("functions", "case_verdicts")
-        for row in chapter.rows
-        for column in ("verdict", "chosen", "rejected")
-    )
-
-
-def _is_short(name: str, fact: Fact) -> bool:
-    return fact is not None and name not in _TEXTS
+def _without(row: Row, column: str) -> Row:
+    return {name: fact for name, fact in row.items() if name != column}
 
 
 def _label(name: str) -> str:
     return _LABELS.get(name, name.replace("_", " "))
 
 
-def _named(name: str, fact: Fact) -> str:
-    """A fact of a card; an id says by itself what it is of, unless it is one of several."""
-    return _cell(fact) if name in _NAMELESS else f"{_label(name)} {_cell(fact)}"
-
-
 def _cell(fact: Fact) -> str:
-    if fact is None:
-        return "–"
     if isinstance(fact, list):
         return ", ".join(map(_cell, fact))
-    return plain(fact) if isinstance(fact, str) else figure(fact)
+    return "–" if fact is None else plain(fact) if isinstance(fact, str) else figure(fact)
 
 
 def figure(number: float) -> str:
@@ -295,8 +207,8 @@ def figure(number: float) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    every, *outcomes = (f"{name} {figure(count)}" for name, count in counts.items())
-    return every.removeprefix("all ") + (f": {', '.join(outcomes)}" if outcomes else "")
+    outcomes = ", ".join(f"{name} {figure(n)}" for name, n in counts.items() if name != "all")
+    return figure(counts["all"]) + (f": {outcomes}" if outcomes else "")
 
 
 def plain(text: str) -> str:
@@ -309,13 +221,8 @@ def plain(text: str) -> str:
 
 def clip(text: str, room: int) -> tuple[str, int]:
     """As much of a text as fits into `room` columns, and how many of its characters do not."""
-    if columns(text) <= room:
-        return text, 0
-    kept = 0
-    for kept, c in enumerate(text):  # noqa: B007
-        room -= columns(c)
-        if room < 0:
-            break
+    ends = itertools.accumulate(map(columns, text))
+    kept = sum(1 for _ in itertools.takewhile(lambda end: end <= room, ends))
     return text[:kept], len(text) - kept
 
 
@@ -329,15 +236,6 @@ def fold(text: str, width: int) -> list[str]:
         lines.append(line.rstrip())
         text = text[len(line) :]
     return [*lines, text]
-
-
-def own_lines(text: str, width: int) -> list[str]:
-    """A text with its own lines, which are broken only where they are too long."""
-    return [part for line in text.rstrip().split("\n") for part in fold(plain(line), width)]
-
-
-def pad(text: str, width: int) -> str:
-    return text + " " * (width - columns(text))
 
 
 def columns(text: str) -> int:
