@@ -5,6 +5,7 @@ What a command answers goes to standard output; progress and errors go to standa
 
 import argparse
 import atexit
+import io
 import os
 import signal
 import sys
@@ -268,6 +269,8 @@ def _explain(call: argparse.Namespace) -> int:
     if call.json:
         print(as_json(story))
     else:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # not every terminal has every sign
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         sys.stdout.write(Pen(full=call.full, colour=colour).tell(story))
     return code

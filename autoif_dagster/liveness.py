@@ -19,7 +19,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
-from autoif_dagster.home import unusable
+from autoif_dagster.errors import HomeError
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _HELD: list[int] = []
@@ -42,7 +42,10 @@ def hold(instance: dg.DagsterInstance, run_id: str) -> None:
         os.write(descriptor, "\n".join(_machine()).encode())
         new.replace(path)  # only now, so that whoever finds it finds it taken
     except OSError as error:
-        raise unusable(path.parent, error) from error
+        raise HomeError(
+            f"{path.parent} cannot be used: {error.strerror or error}; make it writable, with room "
+            "on its disk"
+        ) from error
     _HELD.append(descriptor)
 
 

@@ -25,6 +25,9 @@ def of_table(table: Table) -> Iterator[tuple[str, Draw]]:
         yield "funnel", _funnel
     if has_yield(table):
         yield "yield_per_round", _yields
+    if table.name == "dataset_report":
+        yield "yields_per_round", _reported_yields
+        yield "funnel", _reported_funnel
 
 
 def _accuracies(session: Session, recipe: Recipe, table: Table) -> bytes | None:
@@ -95,3 +98,32 @@ def _yields(session: Session, _: Recipe, table: Table) -> bytes | None:
         return None
     shares = {table.name: [of_round.share for of_round in found]}
     return plots.yields([of_round.round for of_round in found], shares)
+
+
+def _reported_yields(session: Session, _: Recipe, table: Table) -> bytes | None:
+    """None with a single round, as above."""
+    shares: dict[str, dict[str, float | None]] = {}
+    session.scan(table.name)
+    reported = "SELECT round, stage, kept_share FROM dataset_report ORDER BY round"
+    for key, stage, share in session.rows(reported):
+        if has_yield(TABLES[stage]):
+            shares.setdefault(key, {})[stage] = share
+    if len(shares) < 2:
+        return None
+    decisions = [name for name, of in TABLES.items() if has_yield(of)]
+    series = {name: [of_round[name] for of_round in shares.values()] for name in decisions}
+    return plots.yields(list(shares), series)
+
+
+def _reported_funnel(session: Session, _: Recipe, table: Table) -> bytes | None:
+    """The decisions over all rounds together."""
+    session.scan(table.name)
+    counts: dict[str, tuple[int, int]] = {
+        stage: (rows, kept)
+        for stage, rows, kept in session.rows(
+            "SELECT stage, sum(rows)::BIGINT, sum(kept)::BIGINT FROM dataset_report "
+            "WHERE kept IS NOT NULL GROUP BY stage"
+        )
+    }
+    steps = [plots.Step(name, *counts[name]) for name in TABLES if name in counts]
+    return plots.funnel(steps) if steps else None

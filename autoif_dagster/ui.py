@@ -24,7 +24,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from autoif_dagster.errors import AutoIFError, CallError
-from autoif_dagster.home import home_path
+from autoif_dagster.home import home_path, unusable
 from autoif_dagster.instance import prepare_instance, watches_runs
 from autoif_dagster.keeper import Keeper, end_with, say
 from autoif_dagster.recipe import load_recipe
@@ -60,7 +60,10 @@ def _alone(folder: Path) -> Iterator[Path]:
     """One UI for a home: two daemons would both launch what a schedule asks for. Where its address
     is written for the second one to tell."""
     path = folder / "ui"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise unusable(folder, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -89,6 +92,8 @@ def _launch(folder: Path, address: Path, port: int, with_parent: bool) -> int:
         code = 1
         try:
             code = _keep(launcher, folder, address, port)
+        except AutoIFError as error:
+            say(f"make ui: {error}")
         except BaseException as error:  # the last word of this process
             say(f"make ui: {error!r}")
         finally:

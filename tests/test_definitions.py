@@ -1,4 +1,4 @@
-"""What Dagster loads: every asset described, the right ones stale, Dagster's tools content."""
+"""What Dagster loads: the tables as assets, the right ones stale, Dagster's tools content."""
 
 import functools
 import os
@@ -19,21 +19,6 @@ KEYS = sorted(GRAPH.materializable_asset_keys)
 
 def test_every_table_is_an_asset_and_every_asset_a_table() -> None:
     assert {key.to_user_string() for key in KEYS} == set(TABLES)
-
-
-@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.to_user_string())
-def test_every_asset_is_described(key: dg.AssetKey) -> None:
-    node = GRAPH.get(key)
-    table = TABLES[key.to_user_string()]
-    assert node.description
-    assert node.description.startswith("One row per")
-    assert node.group_name not in {None, "default"}
-    assert node.kinds
-    assert node.code_version
-    schema = node.metadata["dagster/column_schema"]
-    assert [c.name for c in schema.columns] == [c.name for c in table.columns]
-    assert all(c.description for c in schema.columns)
-    assert GRAPH.get_check_keys_for_assets({key})
 
 
 def test_lineage_follows_the_references() -> None:
@@ -95,6 +80,7 @@ def _code_versions(tmp_path: Path, **settings: str) -> dict[str, str]:
         ("AUTOIF__ENTAILMENT__MODEL", "some/model", {"back_translations"}),
         ("AUTOIF__ENTAILMENT__REVISION", "v2", {"back_translations"}),
         ("AUTOIF__ENTAILMENT__MAX_BATCH_TOKENS", "512", set()),
+        ("AUTOIF__CHECKS__KIND_SHARE", "0.2", set()),
         ("AUTOIF__SANDBOX__WORKERS", "3", set()),
         ("AUTOIF__ENGINE__THREADS", "1", set()),
     ],
@@ -118,6 +104,7 @@ def test_a_changed_field_marks_exactly_what_uses_it(
 )
 def test_dagsters_own_tools_accept_the_project(tmp_path: Path, command: list[str]) -> None:
     bin_ = Path(sys.executable).parent
+    (tmp_path / "dagster").mkdir()  # where a checkout's .env says the instance is
     done = subprocess.run(
         [str(bin_ / command[0]), *command[1:]],
         env=clean_environment(tmp_path)

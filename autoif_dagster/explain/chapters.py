@@ -12,6 +12,7 @@ from typing import Literal
 
 from autoif_dagster.explain.reading import Row, Tables
 from autoif_dagster.records import TABLES
+from autoif_dagster.stages.kinds import Kinds
 
 KEPT = "kept"
 NOT_MADE = "not made yet"
@@ -114,14 +115,16 @@ def instruction(tables: Tables, item_id: str, most: int | None) -> list[Chapter]
     first = copies[0]
     seed_ids, example_ids = _texts(first["seed_ids"]), _texts(first["example_ids"])
     seeds = {str(row["instruction_id"]): row for row in tables.rows(_SEEDS, ids=seed_ids)}
-    told = without(first, "seed_ids", "example_ids")
-    chapter = card("instruction", told, copies=len(copies))
+    told = without(first, "seed_ids", "example_ids") or {}
     if first["origin"] == "seed":
         line = seeds.get(item_id if column == "instruction_id" else str(first["instruction_id"]))
         # The seed file of today may lack what an earlier round was made from.
         own = without(told, "call_index", "position") or {}
         own |= {name: line[name] if line else None for name in ("kind", "line")}
         return [card("instruction", own, copies=len(copies))]
+    if first["origin"] == "imported":  # no call of ours; its position is a line of the file
+        told = without(told, "call_index") or {}
+    chapter = card("instruction", told | {"kind": _kind(tables, first)}, copies=len(copies))
     if not seed_ids and not example_ids:
         return [chapter]
     past = _examples(tables) | _own_seeds(tables, [i for i in seed_ids if i not in seeds])
@@ -140,6 +143,13 @@ def instruction(tables: Tables, item_id: str, most: int | None) -> list[Chapter]
     rows.sort(key=lambda row: row["role"] != "example")
     counts = {"all": len(rows), "seed": len(seed_ids), "example": len(example_ids)}
     return [listed("seeds", rows, most, counts=counts), chapter]
+
+
+def _kind(tables: Tables, row: Row) -> str:
+    """What an instruction constrains, as far as its words sound like a seed's."""
+    seeds = tables.rows("SELECT instruction, kind FROM seed_instructions ORDER BY line")
+    kinds = Kinds((str(seed["instruction"]), str(seed["kind"])) for seed in seeds)
+    return next(kinds.of([str(row["instruction"])]))
 
 
 def _examples(tables: Tables) -> dict[str, str]:
@@ -492,9 +502,7 @@ def prompts_of_instruction(tables: Tables, instruction_id: str, most: int | None
     sql = _PROMPTS.format(
         column="instruction_id", asked="drawn.query", asked_id="", instructions=""
     )
-    rows = tables.rows(sql, id=instruction_id)
-    made = tables.made("reconstructed_queries")
-    return listed("prompts", rows, most, counts={"all": len(rows)}, made=made)
+    return _prompts(tables, tables.rows(sql, id=instruction_id), most)
 
 
 def prompts_of_query(tables: Tables, query_id: str, most: int | None) -> Chapter:
@@ -504,7 +512,19 @@ def prompts_of_query(tables: Tables, query_id: str, most: int | None) -> Chapter
         asked="instructions.instruction",
         instructions="LEFT JOIN verified_instructions AS instructions USING (instruction_id)",
     )
-    rows = tables.rows(sql, id=query_id)
+    return _prompts(tables, tables.rows(sql, id=query_id), most)
+
+
+def _prompts(tables: Tables, rows: list[Row], most: int | None) -> Chapter:
+    """Prompts with how much came of them, as far as that is known."""
+    tables_of = {
+        "responses": "responses",
+        "accepted": "filtered_responses",
+        "sft_rows": "sft_dataset",
+        "pairs": "dpo_pairs",
+    }
+    unknown = {name: None for name, table in tables_of.items() if not tables.made(table)}
+    rows = [row | unknown for row in rows]
     made = tables.made("reconstructed_queries")
     return listed("prompts", rows, most, counts={"all": len(rows)}, made=made)
 
@@ -517,7 +537,7 @@ SELECT
         decided.reason,
         chosen.reason,
         CASE
-            WHEN decided.response_id IS NULL THEN '{NOT_MADE}'
+            WHEN decided.response_id IS NULL THEN coalesce(answered.failure, '{NOT_MADE}')
             WHEN chosen.response_id IS NULL THEN 'accepted'
             ELSE 'in_sft_dataset'
         END
@@ -525,7 +545,7 @@ SELECT
     decided.passed,
     decided.votes,
     decided.score,
-    coalesce(answered.response, answered.failure) AS response
+    answered.response
 FROM responses AS answered
 LEFT JOIN filtered_responses AS decided USING (response_id)
 LEFT JOIN sft_dataset AS chosen USING (response_id)

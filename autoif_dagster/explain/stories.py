@@ -69,13 +69,16 @@ class Stories:
         if round_key is not None and round_key not in found.rounds:
             rounds = ", ".join(found.rounds) or "none"
             raise CallError(f"{found.id} is not in round {round_key}; its rounds: {rounds}")
-        endings = {key: self._ending(found, key) for key in found.rounds}
+        subjects = {
+            key: _Subject(self.tables(key), found, self._full) for key in found.rounds or (None,)
+        }
+        endings = {key: _ending(key, subjects[key]) for key in found.rounds}
         kept = [key for key, ending in endings.items() if ending["outcome"] == KEPT]
         told = round_key or next(reversed(kept or found.rounds), None)
         others = [ending for key, ending in endings.items() if key != told]
         tables = self.tables(told)
         plan = tables.row("SELECT imported_from FROM round_plan") or {}
-        subject = _Subject(tables, found, self._full)
+        subject = subjects[told]
         return Story(
             found.id,
             found.kind,
@@ -84,7 +87,7 @@ class Stories:
             told,
             _text(plan, "imported_from"),
             tuple(subject.chapters()),
-            tuple(subject.decisions()),
+            subject.decisions,
             chapters.listed("other_rounds", others[::-1], None if self._full else FEW),
         )
 
@@ -95,16 +98,15 @@ class Stories:
             self._rounds[round_key] = Tables(session)
         return self._rounds[round_key]
 
-    def _ending(self, found: Found, round_key: str) -> Row:
-        """How the thing ended in a round; nothing is decided there on completions and queries."""
-        if found.kind == "generation":
-            return {"round": round_key, "table": None, "outcome": "read", "detail": None}
-        if found.kind == "query":
-            table = "reconstructed_queries"
-            return {"round": round_key, "table": table, "outcome": "drawn", "detail": None}
-        decisions = _Subject(self.tables(round_key), found, self._full).decisions()
-        end = [decision for decision in decisions if decision["own"]][-1]
-        return {"round": round_key} | {name: end[name] for name in ("table", "outcome", "detail")}
+
+def _ending(round_key: str, subject: "_Subject") -> Row:
+    """How a thing ended in a round; nothing is decided there on completions and queries."""
+    end: Row = {"table": None, "outcome": "read", "detail": None}
+    if subject.kind == "query":
+        end |= {"table": "reconstructed_queries", "outcome": "drawn"}
+    elif own := [decision for decision in subject.decisions if decision["own"]]:
+        end = own[-1]
+    return {"round": round_key} | {name: end[name] for name in ("table", "outcome", "detail")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +125,16 @@ class _Subject:
         self._tables = tables
         self._id = found.id
         self._full = full
-        self._kind = found.kind
+        self.kind = found.kind
         self._written: Row | None = None
         if found.kind == "candidate":
-            self._kind = self._kind_of_candidate()
+            self.kind = self._kind_of_candidate()
         self._of = self._parents()
+        self.decisions = tuple(self._decided())
 
     def chapters(self) -> Iterator[Chapter]:
         tables, item = self._tables, self._id
-        match self._kind:
+        match self.kind:
             case "instruction":
                 yield from self._instruction(FEW)
                 if self._of.instruction is not None:
@@ -155,7 +158,8 @@ class _Subject:
                     yield chapters.pairs_with(tables, case_id, self._most(SOME))
             case "query":
                 yield chapters.query(tables, item)
-                yield chapters.prompts_of_query(tables, item, self._most(MANY))
+                if tables.session.round_key is not None:
+                    yield chapters.prompts_of_query(tables, item, self._most(MANY))
             case "prompt":
                 yield from self._instruction(FEW)
                 yield from self._verifiers({})
@@ -185,7 +189,7 @@ class _Subject:
                 yield chapters.generation(tables, item)
                 yield chapters.read_from(tables, item, self._most(3 * MANY))
 
-    def decisions(self) -> Iterator[Row]:
+    def _decided(self) -> Iterator[Row]:
         """The decisions on what the thing belongs to, each, and then those on itself until the
         first that it fell at."""
         for table, column, item in self._upstream():
@@ -213,9 +217,9 @@ class _Subject:
 
     def _upstream(self) -> Iterator[tuple[str, str, str]]:
         of = self._of
-        if of.instruction is not None and self._kind != "instruction":
+        if of.instruction is not None and self.kind != "instruction":
             yield "augmented_instructions", "instruction_id", of.instruction
-            if self._kind not in ("function", "case"):
+            if self.kind not in ("function", "case"):
                 yield "verified_instructions", "instruction_id", of.instruction
         if of.query is not None and self._tables.made("user_queries"):
             yield "user_queries", "query_id", of.query
@@ -225,7 +229,7 @@ class _Subject:
     def _own(self) -> Iterator[tuple[str, str, str]]:
         """Decisions on the thing itself: table, the column that names it, its id there."""
         by_candidate = self._id.startswith("cnd_")
-        match self._kind:
+        match self.kind:
             case "instruction":
                 column = "candidate_id" if by_candidate else "instruction_id"
                 yield "augmented_instructions", column, self._id
@@ -252,7 +256,7 @@ class _Subject:
 
     def _parents(self) -> _Ids:
         row = self._tables.row
-        match self._kind:
+        match self.kind:
             case "instruction":  # below one that fell at once there is nothing
                 column = "candidate_id" if self._id.startswith("cnd_") else "instruction_id"
                 found = row(
@@ -307,7 +311,7 @@ class _Subject:
         return None if self._full else most
 
     def _instruction(self, most: int) -> Iterator[Chapter]:
-        own = self._kind == "instruction"
+        own = self.kind == "instruction"
         item = self._id if own else self._of.instruction
         if item is not None:
             yield from chapters.instruction(self._tables, item, self._most(most))
@@ -331,12 +335,12 @@ class _Subject:
             yield chapters.cases(self._tables, self._of.instruction, self._most(0))
 
     def _prompt(self) -> Iterator[Chapter]:
-        prompt = self._id if self._kind == "prompt" else self._of.prompt
+        prompt = self._id if self.kind == "prompt" else self._of.prompt
         if prompt is not None:
             yield chapters.query(self._tables, self._of.query)
             yield chapters.prompt(self._tables, prompt)
 
 
 def _text(row: Row | None, column: str) -> str | None:
-    found = row and row.get(column)
+    found = row.get(column) if row is not None else None
     return None if found is None else str(found)

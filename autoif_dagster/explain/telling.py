@@ -55,7 +55,7 @@ def as_json(story: Story) -> str:
         "decisions": story.decisions,
         "other_rounds": _chapter(story.rounds),
     }
-    return json.dumps(told, ensure_ascii=False, indent=1)
+    return json.dumps(told, indent=1)
 
 
 def _chapter(chapter: Chapter) -> dict[str, object]:
@@ -152,7 +152,9 @@ class Pen:
         """A text of a card, on lines of its own."""
         width = _WIDTH - len(margin)
         if name == "source" or self._full:
-            lines = [part for line in text.split("\n") for part in fold(plain(line), width)]
+            lines = [
+                part for line in text.rstrip().split("\n") for part in fold(plain(line), width)
+            ]
             if self._full or len(lines) <= _LINES_OF_SOURCE:
                 return lines
             shown = lines[: _LINES_OF_SOURCE - 1]
@@ -173,7 +175,7 @@ class Pen:
         lines = fold(" · ".join(facts), width)
         text = str(row["text"])
         if self._full:
-            return lines + [p for line in text.split("\n") for p in fold(plain(line), width)]
+            return lines + own_lines(text, width)
         return lines + fold(self._quote(text, _LINES_OF_SIDE * width - 20), width)
 
     def _table(self, rows: Sequence[Row]) -> list[str]:
@@ -327,6 +329,11 @@ def fold(text: str, width: int) -> list[str]:
         lines.append(line.rstrip())
         text = text[len(line) :]
     return [*lines, text]
+
+
+def own_lines(text: str, width: int) -> list[str]:
+    """A text with its own lines, which are broken only where they are too long."""
+    return [part for line in text.rstrip().split("\n") for part in fold(plain(line), width)]
 
 
 def pad(text: str, width: int) -> str:

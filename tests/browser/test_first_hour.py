@@ -2,6 +2,10 @@
 threshold puts out of date, and what runs by itself. In this order, on one home: each test goes on
 where the one before it ended, as the user does."""
 
+import pytest
+
+pytest.importorskip("playwright", reason="needs Playwright: make test-browser")
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Project

@@ -1,0 +1,141 @@
+"""Whether a run is alive, judged by its lock; and lost runs that Dagster's daemon passed over."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.launcher import WorkerStatus
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
+from dagster._daemon.auto_run_reexecution import event_log_consumer as consumer
+
+from autoif_dagster import instance as settings
+from autoif_dagster.liveness import WatchfulRunLauncher, hold, is_lost
+from tests.conftest import CHECKOUT
+from tests.dev_server import prepare_instance_at
+
+_HOLD = """
+import sys, dagster as dg
+from autoif_dagster.liveness import hold
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
+    hold(instance, sys.argv[2])
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    prepare_instance_at(home / "dagster")
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as made:
+        yield made
+
+
+def _run(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    @dg.job
+    def work() -> None: ...
+
+    return instance.create_run_for_job(work, status=dg.DagsterRunStatus.STARTED)
+
+
+def _lock(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Path:
+    return Path(instance.root_directory) / "alive" / run.run_id
+
+
+def test_a_killed_process_loses_its_run(instance: dg.DagsterInstance) -> None:
+    run = _run(instance)
+    launcher = instance.run_launcher
+    assert isinstance(launcher, WatchfulRunLauncher)
+    assert launcher.supports_check_run_worker_health
+    assert not is_lost(instance, run.run_id), "nothing is known of it yet"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, instance.root_directory, run.run_id],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("kept", "lost"),
+    [
+        ("", True),
+        ("host", True),  # the machine was started anew
+        ("boot", True),  # the container was made anew
+        ("none", False),  # another machine
+    ],
+)
+def test_only_runs_of_this_machine_are_judged(
+    instance: dg.DagsterInstance, kept: str, lost: bool
+) -> None:
+    run = _run(instance)
+    hold(instance, run.run_id)
+    lock = _lock(instance, run)
+    lines = lock.read_text("utf-8").splitlines()
+    assert [line.split()[0] for line in lines] == ["host", "boot"]
+    lock.unlink()  # a copy that nobody holds
+    lock.write_text("\n".join(line for line in lines if line.startswith(kept)), "utf-8")
+    assert is_lost(instance, run.run_id) == lost
+
+
+def test_locks_of_runs_that_ended_are_swept(instance: dg.DagsterInstance) -> None:
+    ended, lost = _run(instance), _run(instance)
+    folder = _lock(instance, ended).parent
+    folder.mkdir()
+    for run in (ended, lost):
+        (folder / run.run_id).write_text("host gone", "utf-8")
+    instance.report_run_failed(ended)
+    new = _run(instance)
+    hold(instance, new.run_id)
+    assert {path.name for path in folder.iterdir()} == {lost.run_id, new.run_id}
+
+
+def test_a_lost_run_that_the_daemon_passed_over_is_pointed_out(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_over, retried = _run(instance), _run(instance)
+    for run in (retried, passed_over):
+        instance.report_run_failed(run)
+    instance.add_run_tags(retried.run_id, {AUTO_RETRY_RUN_ID_TAG: "another"})
+    assert settings.overlooked(instance) == [], "the daemon may still come to it"
+    monkeypatch.setattr(settings, "_LOOKED_AT_S", -60.0)
+    assert settings.overlooked(instance) == [passed_over.run_id]
+
+    kind = dg.DagsterEventType.RUN_FAILURE
+    key = consumer._create_cursor_key(kind)
+    instance.daemon_cursor_storage.set_cursor_values({key: "1000000"})
+    settings.look_again(instance, passed_over.run_id)
+    cursor = int(instance.daemon_cursor_storage.get_cursor_values({key})[key])
+    seen = instance.event_log_storage.get_logs_for_all_runs_by_log_id(
+        after_cursor=cursor, dagster_event_type={kind}
+    )
+    assert [event.run_id for event in seen.values()] == [passed_over.run_id]
+
+
+def test_settings_that_nobody_edited_follow_the_shipped_ones(home: Path) -> None:
+    folder = home / "dagster"
+    shipped = files("autoif_dagster").joinpath("dagster.yaml").read_text("utf-8")
+    folder.mkdir(parents=True)
+    before = (CHECKOUT / "tests/golden/dagster-before.yaml").read_text("utf-8")
+    (folder / "dagster.yaml").write_text(before, "utf-8")
+    assert not settings.watches_runs(folder)
+    prepare_instance_at(folder)
+    assert (folder / "dagster.yaml").read_text("utf-8") == shipped
+    assert settings.watches_runs(folder)
+
+    (folder / "dagster.yaml").write_text(before + "# mine\n", "utf-8")
+    prepare_instance_at(folder)
+    assert (folder / "dagster.yaml").read_text("utf-8").endswith("# mine\n")
