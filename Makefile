@@ -17,7 +17,7 @@ install_in = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) \
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
 
 .PHONY: help demo ui test lint types unit test-browser screenshots chromium test-models fuzz \
-    bench bench-clients bench-filters bench-log bench-sandbox bench-vllm lock FORCE
+    bench bench-clients bench-filters bench-log bench-rounds bench-sandbox bench-vllm lock FORCE
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,6 +85,9 @@ bench-log: .stamps/dev  ## look-up in a generation log of ten million rows (10 m
 
 bench-filters: .stamps/dev  ## precision and recall of the filters under known errors (8 minutes)
 	$(BIN)/python -m benchmarks.filters
+
+bench-rounds: .stamps/dev  ## adding round 50 beside adding round 2, in all and by table (10 minutes)
+	$(BIN)/python -W ignore -m benchmarks.rounds
 
 bench-vllm: .stamps/models  ## the vllm client beside bare LLM.chat on one engine (3 minutes)
 	$(OFFLINE) $(MODELS)/bin/python -m benchmarks.vllm_client

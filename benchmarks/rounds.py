@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 
 _SETTINGS = {
     "AUTOIF__AUGMENTATION__TARGET": "4",
@@ -32,7 +31,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(_SETTINGS, AUTOIF_HOME=home, DAGSTER_HOME=f"{home}/dagster")
-        seconds, calls = _add(rounds, Path(home))
+        seconds, calls = _add(rounds)
     early, late = range(1, 1 + _AROUND), range(rounds - _AROUND, rounds)
     print(f"{'':<24}{'round 2':>10}{f'round {rounds}':>10}{'ratio':>8}")
     for name, taken in sorted(seconds.items(), key=lambda item: -sum(item[1])):
@@ -40,18 +39,17 @@ def main() -> None:
     _tell("model calls", _middle(calls, early), _middle(calls, late), "")
 
 
-def _add(rounds: int, home: Path) -> tuple[dict[str, list[float]], list[float]]:
+def _add(rounds: int) -> tuple[dict[str, list[float]], list[float]]:
     """Seconds of each table by round, and model calls by round."""
     from autoif_dagster.automation import synthesize
     from autoif_dagster.definitions import defs
-    from autoif_dagster.home import open_home
     from autoif_dagster.instance import open_instance
     from autoif_dagster.partitions import NAME
 
     seconds: dict[str, list[float]] = defaultdict(list)
     calls: list[float] = []
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with open_instance(open_home(home, "simulated")) as instance:
+    with open_instance() as instance:
         job = defs.resolve_job_def(synthesize.name)
         for number in range(1, rounds + 1):
             key = f"r{number:04d}"

@@ -1,5 +1,6 @@
 """Rounds, schedules and refreshes under a real daemon, as the UI drives them."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoif_dagster.records import TABLES
+from tests.conftest import SMALL, Ran
 from tests.dev_server import REPOSITORY, DevServer, dev_server
 
 TINY = {
@@ -184,3 +186,26 @@ def test_six_rounds_at_once_finish_with_right_tables(living: DevServer) -> None:
     )
     assert candidates == kept, "every round's rows came up for release"
     assert rows == distinct, "and of what two rounds have, one stays"
+
+
+def test_a_changed_field_marks_exactly_the_tables_that_use_it(
+    small_round: Ran, tmp_path: Path
+) -> None:
+    """On the rounds there are; and watching the input files shows nothing that is not so."""
+    home = tmp_path / "home"
+    shutil.copytree(small_round.home, home)
+    with dev_server(home, **SMALL, AUTOIF__QUALITY__MIN_SCORE="9.0") as server:
+        assert unsynced(server) == {"filtered_responses", "dpo_pairs"}
+        start_sensor(server, "watch_inputs")
+        when(server, lambda: bool(ticks(server, "watch_inputs")), "tick")
+        when(server, lambda: ticks(server, "watch_inputs")[0]["status"] != "STARTED", "its end")
+        assert ticks(server, "watch_inputs")[0]["skipReason"] == "nothing changed"
+        assert unsynced(server) == {"filtered_responses", "dpo_pairs"}
+
+
+def unsynced(server: DevServer) -> set[str]:
+    return {
+        name
+        for name, table in TABLES.items()
+        if stale(server, name, "r0001" if table.per_round else None) != "FRESH"
+    }
