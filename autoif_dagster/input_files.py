@@ -90,9 +90,13 @@ class InputFile:
         yield from rows
         self.require_unchanged()
 
-    def observation(self) -> dg.AssetObservation:
-        """The event that tells Dagster of this state."""
-        return dg.AssetObservation(
+    def observation(self) -> dg.AssetMaterialization:
+        """The event that tells Dagster of this state.
+
+        A materialization, though nothing here made it: of an external asset Dagster takes the data
+        version from those alone, and reads observations of observable ones only (1.13, measured).
+        """
+        return dg.AssetMaterialization(
             asset_key=self.asset,
             metadata={
                 "path": dg.MetadataValue.path(self.stamp.path),
@@ -118,9 +122,9 @@ class InputFile:
 
 def recorded_version(instance: dg.DagsterInstance, asset: str) -> str | None:
     """The version of an input file that Dagster was last told of."""
-    records = instance.fetch_observations(dg.AssetKey(asset), limit=1).records
+    records = instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
     for record in records:
-        observation = record.asset_observation
+        observation = record.asset_materialization
         if observation is not None:
-            return observation.tags.get(_VERSION)
+            return (observation.tags or {}).get(_VERSION)
     return None
