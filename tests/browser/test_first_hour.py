@@ -34,15 +34,11 @@ def test_a_round_is_added_and_run_from_the_graph(ui: UI, project: Project) -> No
     ui.picture("graph")
 
 
-def test_filtered_responses_show_what_they_are(ui: UI, project: Project) -> None:
-    # A round for a later test, made while the user looks around.
-    project.server.add_round(SECOND)
-    project.server.launch("synthesize", tags={"dagster/partition": SECOND})
+def test_filtered_responses_show_what_they_are(ui: UI) -> None:
     ui.open_asset("filtered_responses", "partitions", partition=FIRST)
     expect(ui.text("Materialized")).to_be_visible()
-    ui.picture("filtered_responses")
     ui.metadata("accuracies").click()
-    plot = ui.page.get_by_role("dialog").get_by_role("img", name="accuracies")
+    plot = ui.page.get_by_role("dialog").get_by_alt_text("accuracies")
     expect(plot).to_be_visible()
     assert plot.evaluate("image => image.naturalWidth") > 100
     ui.picture("accuracies", of=ui.page.get_by_role("dialog"))
@@ -65,7 +61,10 @@ def test_filtered_responses_were_checked(ui: UI) -> None:
     ui.picture("checks")
 
 
-def test_pairs_lead_back_to_the_seeds(ui: UI) -> None:
+def test_pairs_lead_back_to_the_seeds(ui: UI, project: Project) -> None:
+    # A round for the next test, made while the user looks around.
+    project.server.add_round(SECOND)
+    project.server.launch("synthesize", tags={"dagster/partition": SECOND})
     ui.open_asset("dpo_pairs", "overview")
     for upstream in ("verified_instructions", "augmented_instructions", "seed_instructions"):
         ui.page.get_by_role("link").filter(has_text=upstream).first.click()
@@ -120,7 +119,7 @@ def test_exports_are_written_by_click(ui: UI, project: Project) -> None:
     expect(ui.text("Row count")).to_be_visible()
     ui.open_asset("dataset_report", "overview")
     ui.metadata("yields_per_round").click()
-    expect(ui.page.get_by_role("dialog").get_by_role("img")).to_be_visible()
+    expect(ui.page.get_by_role("dialog").get_by_alt_text("yields_per_round")).to_be_visible()
     ui.picture("yields", of=ui.page.get_by_role("dialog"))
     ui.button("Close").click()
 

@@ -102,7 +102,8 @@ class UI:
         return run_id
 
     def picture(self, name: str, *, of: Locator | None = None) -> None:
-        """Keep what the page shows, where somebody asked for pictures."""
+        """Keep what the page shows, where somebody asked for pictures. Not of an asset's metadata:
+        that names folders of this machine."""
         folder = os.environ.get("AUTOIF_SCREENSHOTS")
         if folder is None:
             return
