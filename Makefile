@@ -16,8 +16,8 @@ install_in = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) \
 # Nothing is downloaded, nobody is told: the tests make their models on the spot.
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
 
-.PHONY: help demo ui test lint types unit test-models fuzz bench bench-clients bench-filters bench-log \
-    bench-sandbox bench-vllm lock FORCE
+.PHONY: help demo ui test lint types unit test-browser screenshots chromium test-models fuzz \
+    bench bench-clients bench-filters bench-log bench-rounds bench-sandbox bench-vllm lock FORCE
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,7 +39,25 @@ types: .stamps/dev
 	$(BIN)/mypy
 
 unit: .stamps/dev
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	@# One browser at a time, and by its own target alone: it would run twice in CI.
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --ignore tests/browser
+
+test-browser: .stamps/dev chromium  ## set up Chromium and run what needs a real browser (2 minutes)
+	BROWSER_REQUIRED=1 $(BIN)/pytest -p no:cacheprovider tests/browser
+
+screenshots: .stamps/dev chromium  ## take the pictures of docs/images anew
+	AUTOIF_SCREENSHOTS=$(CURDIR)/docs/images BROWSER_REQUIRED=1 \
+	    $(BIN)/pytest -p no:cacheprovider tests/browser/test_first_hour.py
+
+# The distribution's own: Playwright's builds are downloads from elsewhere.
+APT_GET = $$([ "$$(id -u)" = 0 ] || echo sudo -n) env DEBIAN_FRONTEND=noninteractive apt-get -qq
+chromium:
+	@command -v chromium >/dev/null || { \
+	    echo "Installing chromium (once) …" >&2; \
+	    get() { $(APT_GET) install -y --no-install-recommends chromium >&2; }; \
+	    get 2>/dev/null || { $(APT_GET) update && get; } \
+	    || { echo "chromium is missing and cannot be installed by this user; on Debian:" \
+	        "apt-get install chromium" >&2; exit 2; }; }
 
 test-models: .stamps/models  ## set up torch and vLLM for CPUs, run what needs a real engine
 	@# vLLM leaves a socket context to the collector, which warns after the last test.
@@ -67,6 +85,9 @@ bench-log: .stamps/dev  ## look-up in a generation log of ten million rows (10 m
 
 bench-filters: .stamps/dev  ## precision and recall of the filters under known errors (8 minutes)
 	$(BIN)/python -m benchmarks.filters
+
+bench-rounds: .stamps/dev  ## adding round 50 beside adding round 2, in all and by table (10 minutes)
+	$(BIN)/python -W ignore -m benchmarks.rounds
 
 bench-vllm: .stamps/models  ## the vllm client beside bare LLM.chat on one engine (3 minutes)
 	$(OFFLINE) $(MODELS)/bin/python -m benchmarks.vllm_client

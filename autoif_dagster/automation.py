@@ -155,7 +155,7 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         seen[asset] = list(asdict(file.stamp).values())
         known = recorded_version(context.instance, asset)
         if known != file.version:
-            observed.append(file.observation())
+            observed.append(file.seen())
         if known not in (None, file.version):
             changed.append(path.name)
     cursor = json.dumps(seen)
@@ -175,7 +175,7 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         )
     told = [*(f"{name} changed" for name in changed), *troubles]
     return dg.SensorResult(
-        skip_reason="; ".join(told) or ("told Dagster" if observed else "nothing changed"),
+        skip_reason="; ".join(told) or "nothing changed",
         asset_events=observed,
         cursor=cursor,
     )

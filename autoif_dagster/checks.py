@@ -139,7 +139,7 @@ SHARES: tuple[Share, ...] = (
         "quality_scores",
         "unreadable_share",
         "checks.unreadable",
-        "judge replies that could not be read, those that were asked for again among them",
+        "judge replies that could not be read (also where asking again helped)",
         "response",
         """
         SELECT
@@ -157,7 +157,7 @@ SHARES: tuple[Share, ...] = (
             table,
             "abstention_share",
             "checks.abstentions",
-            "verdicts that are no vote: neither TRUE nor FALSE",
+            "verdicts that are no vote (neither TRUE nor FALSE)",
             "function",
             _ABSTENTIONS.format(table=table),
         )
@@ -168,7 +168,7 @@ SHARES: tuple[Share, ...] = (
         "augmented_instructions",
         "duplicate_share",
         "checks.duplicates",
-        "candidates that repeat another one, or a template that is full",
+        "candidates that repeat another one or a full template",
         "candidate",
         _DUPLICATES.format(
             table="augmented_instructions",
@@ -192,7 +192,7 @@ SHARES: tuple[Share, ...] = (
         "verified_instructions",
         "one_sided_share",
         "checks.one_sided",
-        "instructions whose kept cases are all expected True, or all False",
+        "instructions whose kept cases are all on one side",
         "instruction",
         """
         SELECT
@@ -231,7 +231,7 @@ class Finding:
 def of_table(table: Table) -> dict[str, str]:
     """The checks of a table by name, with what each says."""
     found = {
-        check.name: f"Less than {check.threshold} are {check.says}."
+        check.name: f"The share of {check.says} is below {check.threshold}."
         for check in SHARES
         if check.table == table.name
     }

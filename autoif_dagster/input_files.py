@@ -1,7 +1,7 @@
 """The files that a user brings, as Dagster knows them: two external assets above the tables that
 are read from them, whose data version is the hash of their bytes.
 
-Two things observe them: the sensor `watch_inputs`, if it is on, and the asset that reads the file,
+Two things report them: the sensor `watch_inputs`, if it is on, and the asset that reads the file,
 always. The asset also writes into its own provenance which bytes it read, since Dagster would note
 the version that was known when the step began. So a table is *Unsynced* only if its file really is
 another one now, and switching the sensor on late shows nothing that is not so.
@@ -90,9 +90,12 @@ class InputFile:
         yield from rows
         self.require_unchanged()
 
-    def observation(self) -> dg.AssetObservation:
-        """The event that tells Dagster of this state."""
-        return dg.AssetObservation(
+    def seen(self) -> dg.AssetMaterialization:
+        """The event that tells Dagster of this state. Not an observation: those of assets that are
+        not observable count for nothing in Dagster 1.13's staleness, and every table that names the
+        version it read would be Unsynced for ever (measured).
+        """
+        return dg.AssetMaterialization(
             asset_key=self.asset,
             metadata={
                 "path": dg.MetadataValue.path(self.stamp.path),
@@ -103,11 +106,11 @@ class InputFile:
         )
 
     def made(self, context: dg.AssetExecutionContext, result: Materialized) -> Materialized:
-        """The result of the asset that read this state, which it observes and names as its input.
+        """The result of the asset that read this state, which it reports and names as its input.
 
         Tags of a result win over those that Dagster sets itself (1.13, measured).
         """
-        context.log_event(self.observation())
+        context.log_event(self.seen())
         return dg.MaterializeResult(
             metadata=result.metadata,
             data_version=result.data_version,
@@ -118,9 +121,7 @@ class InputFile:
 
 def recorded_version(instance: dg.DagsterInstance, asset: str) -> str | None:
     """The version of an input file that Dagster was last told of."""
-    records = instance.fetch_observations(dg.AssetKey(asset), limit=1).records
-    for record in records:
-        observation = record.asset_observation
-        if observation is not None:
-            return observation.tags.get(_VERSION)
-    return None
+    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    if event is None or event.asset_materialization is None:
+        return None
+    return (event.asset_materialization.tags or {}).get(_VERSION)

@@ -171,12 +171,20 @@ class Session:
 
     def scan_parts(self, name: str) -> None:
         """Make all parts of a table of `PARTS` readable under its name. Meanwhile nobody may forget
-        generations (`Home.publishing`): parts are added at any time, and stay unless forgotten."""
-        folder = _quoted(self.lake.home.lake / name)
-        read = (
-            f"read_parquet('{folder}/*.parquet', union_by_name = true, hive_partitioning = false)"
-        )
-        self.con.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {read}")
+        generations (`Home.publishing`): parts are added at any time, and stay unless forgotten.
+
+        Raises:
+            LakeError: a part is damaged.
+        """
+        parts = f"'{_quoted(self.lake.home.lake / name)}/*.parquet'"
+        source = f"read_parquet({parts}, union_by_name = true, hive_partitioning = false)"
+        try:
+            self.con.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {source}")
+        except duckdb.InvalidInputException as error:
+            raise LakeError(
+                f"{_first_line(error)}: remove that file; unless it is of an import, the next run "
+                "writes it again from the generation log"
+            ) from error
 
     def define(self, name: str, sql: str) -> None:
         """Make a query readable under a name, like a scanned table."""

@@ -453,7 +453,9 @@ def _preview(session: Session, table: Table) -> str:
     names = [
         c.name
         for c in table.columns
-        if c.name not in {"round", "reason", "detail", "generation_id"}
+        if c.name not in {"round", "reason", "detail"}
+        # An id takes as much room as three lines of text: the row's own is enough to ask for more.
+        and (c.name in table.key or not c.name.endswith(("_id", "_ids")))
     ]
     columns = ", ".join(f'"{name}"' for name in names)
     rows = session.con.execute(f"SELECT {columns} FROM preview LIMIT {_PREVIEW_ROWS}").fetchall()

@@ -104,6 +104,7 @@ def test_a_changed_field_marks_exactly_what_uses_it(
 )
 def test_dagsters_own_tools_accept_the_project(tmp_path: Path, command: list[str]) -> None:
     bin_ = Path(sys.executable).parent
+    (tmp_path / "dagster").mkdir()  # where a checkout's .env says the instance is
     done = subprocess.run(
         [str(bin_ / command[0]), *command[1:]],
         env=clean_environment(tmp_path)

@@ -96,6 +96,9 @@ def test_pace_in_short_and_in_figures() -> None:
     assert figures["failed_requests"] == 3
     assert figures["refused_requests"] == 4
     assert figures["reused_generations"] == 20
+    unpriced = Pace(usage, 10.0, Traffic(8, 2), Prices()).figures()
+    assert figures.keys() - unpriced.keys() == {"cost_EUR"}
+    assert unpriced.keys() <= figures.keys()
 
 
 def test_failures_that_did_not_happen_are_not_spoken_of() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+import dagster as dg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -224,6 +225,38 @@ def test_a_budget_of_money_needs_prices(tmp_path: Path) -> None:
     assert refusal(own).startswith(f"{own}: budget.money = 25.0: without prices nothing costs")
     own = write(tmp_path / "own.toml", "[budget]\nmoney = 25.0\n[prices]\ncompletion = 0.6\n")
     assert load_recipe(own, {}).budget.money == 25.0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cron", "0 2 * *"),
+        ("cron", "0 24 * * *"),
+        ("cron", "0 0 31 2,4 *"),
+        ("cron", "0 0 30 2 sun"),
+        ("cron", "*/0 * * * *"),
+        ("cron", "at night"),
+        ("timezone", "Europe"),
+        ("timezone", "../etc/passwd"),
+        ("timezone", ""),
+    ],
+)
+def test_a_schedule_that_no_daemon_could_keep_is_refused(
+    tmp_path: Path, field: str, value: str
+) -> None:
+    own = write(tmp_path / "own.toml", f'[rounds]\n{field} = "{value}"\n')
+    assert refusal(own).startswith(f"{own}: rounds.{field} = '{value}': must be ")
+
+
+@pytest.mark.parametrize(
+    "cron", ["* * * * *", "*/5 1-3 1,15 jan-mar mon-fri", "0 0 29 2 *", "5 4 * * 7"]
+)
+def test_a_schedule_that_is_taken_dagster_takes_too(tmp_path: Path, cron: str) -> None:
+    own = write(tmp_path / "own.toml", f'[rounds]\ncron = "{cron}"\n')
+    loaded = load_recipe(own, {}).rounds
+    dg.ScheduleDefinition(
+        name="any", cron_schedule=loaded.cron, job_name="any", execution_timezone=loaded.timezone
+    )
 
 
 def test_negatives_that_nobody_judges_cannot_be_asked_to_be_judged(tmp_path: Path) -> None:

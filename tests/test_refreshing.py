@@ -123,7 +123,7 @@ def test_a_refresh_that_changes_nothing_ends_there(bench: Bench) -> None:
 
 def test_an_input_file_and_its_table_request_nothing(bench: Bench) -> None:
     bench.instance.report_runless_asset_event(
-        dg.AssetObservation("seed_file", tags={"dagster/data_version": "another"})
+        dg.AssetMaterialization("seed_file", tags={"dagster/data_version": "another"})
     )
     assert bench.tick() == {}
     bench.make("seed_instructions", new=True)

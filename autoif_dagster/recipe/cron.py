@@ -28,8 +28,8 @@ def is_cron(text: str) -> bool:
     allowed = [_numbers(field, *bounds) for field, bounds in zip(fields, _FIELDS, strict=True)]
     if not all(allowed):
         return False
-    days, months, any_weekday = allowed[2], allowed[3], fields[4] == "*"
-    return not any_weekday or min(days) <= max(_LONGEST_MONTH.get(month, 31) for month in months)
+    days, months = allowed[2], allowed[3]
+    return min(days) <= max(_LONGEST_MONTH.get(month, 31) for month in months)
 
 
 def _numbers(field: str, least: int, most: int, names: dict[str, int]) -> set[int]:

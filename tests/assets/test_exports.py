@@ -207,6 +207,14 @@ def test_a_damaged_round_is_named_and_replaces_nothing(lake: Lake) -> None:
     assert {path: path.read_bytes() for path in last} == before
 
 
+def test_a_damaged_part_of_the_log_is_named(lake: Lake) -> None:
+    put(lake, "r0001", ["one"])
+    damaged = lake.home.lake / "generations" / "part.parquet"
+    damaged.write_bytes(b"PAR1 and no more")
+    with pytest.raises(LakeError, match=f"{damaged}.*remove that file"):
+        make()
+
+
 @contextmanager
 def no_file_over(size: int) -> Iterator[None]:
     """Writing more than `size` bytes into a file fails, as it does on a full disk."""

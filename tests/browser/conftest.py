@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.ui import UI, open_browser
 from tests.conftest import SMALL
 from tests.dev_server import DevServer, dev_server
+
+if TYPE_CHECKING:  # it imports Playwright, which may be missing
+    from tests.browser.ui import UI
 
 
 def _missing() -> list[str]:
@@ -52,14 +55,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
-def ui(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UI]:
-    """The browser's one page; what it reports as an error fails the test that it happened in."""
+def browser(project: Project, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[UI]":
+    from tests.browser.ui import open_browser
+
     with open_browser(project.server.url, tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 
 
-@pytest.fixture(autouse=True)
-def no_errors(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    if "ui" in request.fixturenames:
-        assert request.getfixturevalue("ui").take_errors() == []
+@pytest.fixture
+def ui(browser: "UI") -> "Iterator[UI]":
+    """The browser's one page; what it reports as an error fails the test that it happened in."""
+    yield browser
+    assert browser.take_errors() == []

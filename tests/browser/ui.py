@@ -70,6 +70,11 @@ class UI:
     def text(self, text: str) -> Locator:
         return self.page.get_by_text(text, exact=True)
 
+    def metadata(self, name: str) -> Locator:
+        """What opens a metadata entry that is too long for its row."""
+        row = self.page.get_by_role("row").filter(has=self.text(name))
+        return row.get_by_text("[Show Markdown]")
+
     @contextmanager
     def rounds_known(self, *assets: str) -> Iterator[None]:
         """Do something that asks for the rounds of these assets, or of all, and wait for them: the
@@ -97,7 +102,8 @@ class UI:
         return run_id
 
     def picture(self, name: str, *, of: Locator | None = None) -> None:
-        """Keep what the page shows, where somebody asked for pictures."""
+        """Keep what the page shows, where somebody asked for pictures. Not of an asset's metadata:
+        that names folders of this machine."""
         folder = os.environ.get("AUTOIF_SCREENSHOTS")
         if folder is None:
             return

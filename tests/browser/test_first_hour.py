@@ -2,6 +2,10 @@
 threshold puts out of date, and what runs by itself. In this order, on one home: each test goes on
 where the one before it ended, as the user does."""
 
+import pytest
+
+pytest.importorskip("playwright", reason="needs Playwright: make test-browser")
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Project
@@ -12,7 +16,7 @@ CHECKS = {
     "has_rows": "The table has at least one kept row.",
     "accounted_for": "Kept and rejected rows add up to the candidates counted upstream.",
 }
-AUTOMATIONS = ("nightly_round", "reach_target", "watch_inputs")
+AUTOMATIONS = ("nightly_round", "reach_target", "refresh", "watch_inputs")
 
 
 def test_a_round_is_added_and_run_from_the_graph(ui: UI, project: Project) -> None:
@@ -25,21 +29,25 @@ def test_a_round_is_added_and_run_from_the_graph(ui: UI, project: Project) -> No
         ui.button("Save").click()
     assert project.server.finished(ui.launch("Launch 1 run")) == "SUCCESS"
     expect(ui.text("Success").first).to_be_visible()
+    ui.open_graph()
+    expect(ui.text("verification").last).to_be_visible()
+    ui.picture("graph")
 
 
-def test_filtered_responses_show_what_they_are(ui: UI, project: Project) -> None:
-    # A round for a later test, made while the user looks around.
-    project.server.add_round(SECOND)
-    project.server.launch("synthesize", tags={"dagster/partition": SECOND})
+def test_filtered_responses_show_what_they_are(ui: UI) -> None:
     ui.open_asset("filtered_responses", "partitions", partition=FIRST)
     expect(ui.text("Materialized")).to_be_visible()
-    ui.picture("filtered_responses")
-    ui.page.get_by_role("row").filter(has_text="preview").get_by_text("[Show Markdown]").click()
+    ui.metadata("accuracies").click()
+    plot = ui.page.get_by_role("dialog").get_by_alt_text("accuracies")
+    expect(plot).to_be_visible()
+    assert plot.evaluate("image => image.naturalWidth") > 100
+    ui.picture("accuracies", of=ui.page.get_by_role("dialog"))
+    ui.button("Close").click()
+    ui.metadata("preview").click()
     preview = ui.page.get_by_role("dialog").get_by_role("table")
     expect(preview.get_by_role("columnheader", name="response", exact=True)).to_be_visible()
     expect(preview.get_by_role("row")).to_have_count(6)
-    ui.picture("preview")
-    ui.page.keyboard.press("Escape")
+    ui.button("Close").click()
 
 
 def test_filtered_responses_were_checked(ui: UI) -> None:
@@ -48,15 +56,22 @@ def test_filtered_responses_were_checked(ui: UI) -> None:
         ui.text(check).filter(visible=True).first.click()
         expect(ui.text(says)).to_be_visible()
         expect(ui.text("Passed").first).to_be_visible()
+    for check in ("accuracies_vary", "few_duplicates", "usual_yield"):
+        expect(ui.text(check).filter(visible=True)).to_be_visible()
     ui.picture("checks")
 
 
-def test_pairs_lead_back_to_the_seeds(ui: UI) -> None:
+def test_pairs_lead_back_to_the_seeds(ui: UI, project: Project) -> None:
+    # A round for the next test, made while the user looks around.
+    project.server.add_round(SECOND)
+    project.server.launch("synthesize", tags={"dagster/partition": SECOND})
     ui.open_asset("dpo_pairs", "overview")
     for upstream in ("verified_instructions", "augmented_instructions", "seed_instructions"):
         ui.page.get_by_role("link").filter(has_text=upstream).first.click()
         ui.page.wait_for_url(f"{ui.url}/assets/{upstream}*")
         expect(ui.text("Upstream assets")).to_be_visible()
+    # What a round just read is in order.
+    expect(ui.page.get_by_text("Unsynced")).to_have_count(0)
 
 
 def test_a_changed_threshold_puts_what_it_shapes_out_of_date(ui: UI, project: Project) -> None:
@@ -102,7 +117,11 @@ def test_exports_are_written_by_click(ui: UI, project: Project) -> None:
     assert project.server.finished(ui.launch("Materialize")) == "SUCCESS"
     ui.open_asset("exports", "overview")
     expect(ui.text("Row count")).to_be_visible()
-    ui.picture("exports")
+    ui.open_asset("dataset_report", "overview")
+    ui.metadata("yields_per_round").click()
+    expect(ui.page.get_by_role("dialog").get_by_alt_text("yields_per_round")).to_be_visible()
+    ui.picture("yields", of=ui.page.get_by_role("dialog"))
+    ui.button("Close").click()
 
 
 def test_nothing_runs_by_itself_until_it_is_switched_on(ui: UI) -> None:
@@ -113,7 +132,6 @@ def test_nothing_runs_by_itself_until_it_is_switched_on(ui: UI) -> None:
     expect(switches).to_have_count(len(AUTOMATIONS))
     for switch in switches.all():
         expect(switch.get_by_role("checkbox")).not_to_be_checked()
-    ui.picture("automation")
     ui.text("watch_inputs").click()
     switch = ui.page.get_by_role("checkbox")
     expect(switch).not_to_be_checked()
