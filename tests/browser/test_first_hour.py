@@ -42,12 +42,12 @@ def test_filtered_responses_show_what_they_are(ui: UI) -> None:
     expect(plot).to_be_visible()
     assert plot.evaluate("image => image.naturalWidth") > 100
     ui.picture("accuracies", of=ui.page.get_by_role("dialog"))
-    ui.button("Close").click()
+    ui.close_dialog()
     ui.metadata("preview").click()
     preview = ui.page.get_by_role("dialog").get_by_role("table")
     expect(preview.get_by_role("columnheader", name="response", exact=True)).to_be_visible()
     expect(preview.get_by_role("row")).to_have_count(6)
-    ui.button("Close").click()
+    ui.close_dialog()
 
 
 def test_filtered_responses_were_checked(ui: UI) -> None:
@@ -121,7 +121,7 @@ def test_exports_are_written_by_click(ui: UI, project: Project) -> None:
     ui.metadata("yields_per_round").click()
     expect(ui.page.get_by_role("dialog").get_by_alt_text("yields_per_round")).to_be_visible()
     ui.picture("yields", of=ui.page.get_by_role("dialog"))
-    ui.button("Close").click()
+    ui.close_dialog()
 
 
 def test_nothing_runs_by_itself_until_it_is_switched_on(ui: UI) -> None:

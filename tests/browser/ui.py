@@ -75,6 +75,11 @@ class UI:
         row = self.page.get_by_role("row").filter(has=self.text(name))
         return row.get_by_text("[Show Markdown]")
 
+    def close_dialog(self) -> None:
+        """It fades before it is gone, and another one beside it would be taken for it."""
+        self.button("Close").click()
+        expect(self.page.get_by_role("dialog")).to_have_count(0)
+
     @contextmanager
     def rounds_known(self, *assets: str) -> Iterator[None]:
         """Do something that asks for the rounds of these assets, or of all, and wait for them: the
