@@ -5,13 +5,9 @@ import dagster as dg
 
 from autoif_dagster.export_files import write_exports
 from autoif_dagster.lake import Lake
-from autoif_dagster.materialization import (
-    Materialized,
-    decision_asset,
-    materialized,
-    table_asset,
-)
+from autoif_dagster.materialization import decision_asset, table_asset
 from autoif_dagster.recipe import Recipe
+from autoif_dagster.showing import Materialized, materialized
 
 released_responses = decision_asset(
     "released_responses",

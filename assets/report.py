@@ -4,14 +4,10 @@ import dagster as dg
 
 from autoif_dagster.clients.metering import money
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import (
-    Materialized,
-    markdown_table,
-    materialized,
-    table_asset,
-)
+from autoif_dagster.materialization import table_asset
 from autoif_dagster.recipe import Prices, Recipe
 from autoif_dagster.records import ReportedStage
+from autoif_dagster.showing import Materialized, markdown_table, materialized
 from autoif_dagster.stages.report import (
     Count,
     Replies,
