@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
-from autoif_dagster.errors import CallError, InputError
+from autoif_dagster.errors import InputError
 from autoif_dagster.home import home_path, open_home
 from autoif_dagster.input_files import (
     QUERY_FILE,
@@ -20,17 +20,17 @@ from autoif_dagster.input_files import (
     recorded_version,
 )
 from autoif_dagster.lake import Lake
-from autoif_dagster.partitions import NAME, newest_round, next_round, rounds, taken_rounds
+from autoif_dagster.partitions import (
+    NAME,
+    NO_KEY_LEFT,
+    newest_round,
+    next_round,
+    rounds,
+    taken_rounds,
+)
 from autoif_dagster.recipe import Recipe, load_recipe
 from autoif_dagster.targets import Outlook, SoFar, outlook, why_stop
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 _PARTITION = "dagster/partition"
 _ROUND, _PURPOSE = "autoif/round", "autoif/purpose"
@@ -65,18 +65,12 @@ class Standing:
         if key is not None:
             of_round = dg.RunsFilter(tags={_PARTITION: key})
             run = next(iter(instance.get_runs(of_round, limit=1)), None)
-        try:
-            following = next_round(taken)
-        except CallError:
-            following = None
-        return cls(key, key in lake.complete_rounds(), run, following, len(taken))
+        return cls(key, key in lake.complete_rounds(), run, next_round(taken), len(taken))
 
     @property
     def is_running(self) -> bool:
         run = self.run
-        return run is not None and (
-            run.status in _UNFINISHED or run.is_complete_and_waiting_to_retry
-        )
+        return run is not None and (not run.is_finished or run.is_complete_and_waiting_to_retry)
 
     @property
     def is_waiting(self) -> bool:
@@ -87,10 +81,6 @@ class Standing:
     def wanted(self) -> str | None:
         """The round to request: the newest one until it is complete, then the next."""
         return self.next_key if self.key is None or self.is_complete else self.key
-
-
-def _no_key_left() -> str:
-    return "no round key is left after r9999"
 
 
 def _open_lake(recipe: Recipe) -> Lake:
@@ -121,7 +111,7 @@ def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
         return dg.SkipReason(f"{standing.key} is being made, or waits for it")
     key = standing.wanted
     if key is None:
-        return dg.SkipReason(_no_key_left())
+        return dg.SkipReason(NO_KEY_LEFT)
     context.instance.add_dynamic_partitions(NAME, [key])
     at = context.scheduled_execution_time.isoformat(timespec="seconds")
     return _request(key, standing, f"{key} {at}")
@@ -171,7 +161,7 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
                 cursor=cursor,
             )
         troubles.append(
-            f"{standing.key} has not begun and will read them" if key else _no_key_left()
+            f"{standing.key} has not begun and will read them" if key else NO_KEY_LEFT
         )
     told = [*(f"{name} changed" for name in changed), *troubles]
     return dg.SensorResult(
@@ -215,7 +205,7 @@ def reach_target(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return skip(why)
     key = standing.wanted
     if key is None:
-        return skip(_no_key_left())
+        return skip(NO_KEY_LEFT)
     run_key = f"{key} after {standing.run.run_id if standing.run else 'nothing'}"
     return dg.SensorResult(
         run_requests=[_request(key, standing, run_key, **_target_tags(view))],
