@@ -136,9 +136,6 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             if seen.get(asset) == list(asdict(stamp).values()):
                 continue
             file = InputFile.read(asset, path)
-        except OSError as error:
-            troubles.append(f"{path}: cannot be read: {error.strerror or error}")
-            continue
         except InputError as error:
             troubles.append(str(error))
             continue
