@@ -6,6 +6,7 @@ and a night that failed is made up for by the next one.
 """
 
 import json
+import time
 from dataclasses import asdict, dataclass
 
 import dagster as dg
@@ -31,6 +32,7 @@ from autoif_dagster.partitions import (
 from autoif_dagster.recipe import Recipe, load_recipe
 from autoif_dagster.targets import Outlook, SoFar, outlook, why_stop
 
+_RETRIED_WITHIN_S = 600  # the daemon tries again within seconds, or never
 _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 _PARTITION = "dagster/partition"
 _ROUND, _PURPOSE = "autoif/round", "autoif/purpose"
@@ -49,28 +51,31 @@ class Standing:
     """How the newest round stands.
 
     `key` is None where there is no round; `run` is the last run of it, `is_running` whether that is
-    still to end or to be tried again; `next_key` is None where no key is left.
+    still to end or about to be tried again; `next_key` is None where no key is left.
     """
 
     key: str | None
     is_complete: bool
     run: dg.DagsterRun | None
+    is_running: bool
     next_key: str | None
     rounds: int
 
     @classmethod
     def of(cls, instance: dg.DagsterInstance, lake: Lake) -> "Standing":
         taken = taken_rounds(instance, lake)
-        key, run = newest_round(taken), None
+        key, last = newest_round(taken), None
         if key is not None:
             of_round = dg.RunsFilter(tags={_PARTITION: key})
-            run = next(iter(instance.get_runs(of_round, limit=1)), None)
-        return cls(key, key in lake.complete_rounds(), run, next_round(taken), len(taken))
-
-    @property
-    def is_running(self) -> bool:
-        run = self.run
-        return run is not None and (not run.is_finished or run.is_complete_and_waiting_to_retry)
+            last = next(iter(instance.get_run_records(of_round, limit=1)), None)
+        return cls(
+            key,
+            is_complete=key in lake.complete_rounds(),
+            run=last.dagster_run if last else None,
+            is_running=last is not None and _is_open(last),
+            next_key=next_round(taken),
+            rounds=len(taken),
+        )
 
     @property
     def is_waiting(self) -> bool:
@@ -81,6 +86,16 @@ class Standing:
     def wanted(self) -> str | None:
         """The round to request: the newest one until it is complete, then the next."""
         return self.next_key if self.key is None or self.is_complete else self.key
+
+
+def _is_open(record: dg.RunRecord) -> bool:
+    """Whether a run is still to end or about to be tried again. Of a run that says so for long the
+    daemon made nothing: its backfill had ended, or its code location was gone."""
+    run = record.dagster_run
+    if not run.is_finished:
+        return True
+    ended = record.end_time or record.create_timestamp.timestamp()
+    return run.is_complete_and_waiting_to_retry and time.time() - ended < _RETRIED_WITHIN_S
 
 
 def _open_lake(recipe: Recipe) -> Lake:
@@ -157,9 +172,7 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
                 asset_events=observed,
                 cursor=cursor,
             )
-        troubles.append(
-            f"{standing.key} has not begun and will read them" if key else NO_KEY_LEFT
-        )
+        troubles.append(f"{standing.key} has not begun and will read them" if key else NO_KEY_LEFT)
     told = [*(f"{name} changed" for name in changed), *troubles]
     return dg.SensorResult(
         skip_reason="; ".join(told) or "nothing changed",

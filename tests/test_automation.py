@@ -15,7 +15,9 @@ from autoif_dagster.definitions import defs
 from autoif_dagster.home import open_home
 from autoif_dagster.lake import Lake, write_parquet
 from autoif_dagster.partitions import NAME
+from autoif_dagster.recipe import load_recipe
 from autoif_dagster.records import PARTS, TABLES, Generation, ReconstructedQuery, SftRow
+from autoif_dagster.resources import run_tags
 
 RUN = dg.DagsterRunStatus
 REPOSITORY = defs.get_repository_def()
@@ -144,6 +146,25 @@ def test_a_night_leaves_a_round_alone_that_dagster_tries_again(stored_nights: Ni
     stored_nights.plan("r0001")
     stored_nights.run("r0001", RUN.FAILURE, **{"dagster/will_retry": "true"})
     assert stored_nights.night() == "r0001 is being made, or waits for it"
+
+
+def test_a_night_waits_no_longer_for_a_retry_that_never_came(
+    stored_nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_nights.plan("r0001")
+    stored_nights.run("r0001", RUN.FAILURE, **{"dagster/will_retry": "true"})
+    monkeypatch.setattr("autoif_dagster.automation._RETRIED_WITHIN_S", 0)
+    request = stored_nights.night()
+    assert isinstance(request, dg.RunRequest)
+    assert (request.partition_key, request.tags["autoif/purpose"]) == ("r0001", "finish")
+
+
+def test_a_run_of_the_command_line_is_not_to_be_tried_again(nights: Nights) -> None:
+    """The daemon could not launch it, and it would wait for ever."""
+    run = nights.instance.get_run_by_id(nights.run("r0001", RUN.STARTED))
+    assert run is not None
+    assert run.remote_job_origin is None
+    assert run_tags(load_recipe(), run)["dagster/max_retries"] == "0"
 
 
 @pytest.mark.parametrize("status", [None, RUN.FAILURE, RUN.CANCELED, RUN.SUCCESS])
