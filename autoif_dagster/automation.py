@@ -36,6 +36,7 @@ _RETRIED_WITHIN_S = 600  # the daemon tries again within seconds, or never
 _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 _PARTITION = "dagster/partition"
 _ROUND, _PURPOSE = "autoif/round", "autoif/purpose"
+_REFRESH = "refresh"
 
 _recipe = load_recipe()  # of the definitions: what is changed since then shows when they reload
 
@@ -50,8 +51,9 @@ synthesize = dg.define_asset_job(
 class Standing:
     """How the newest round stands.
 
-    `key` is None where there is no round; `run` is the last run of it, `is_running` whether that is
-    still to end or about to be tried again; `next_key` is None where no key is left.
+    `key` is None where there is no round; `run` is the last run that was to make it (`_last_run`),
+    `is_running` whether that is still to end or about to be tried again; `next_key` is None where
+    no key is left.
     """
 
     key: str | None
@@ -64,13 +66,12 @@ class Standing:
     @classmethod
     def of(cls, instance: dg.DagsterInstance, lake: Lake) -> "Standing":
         taken = taken_rounds(instance, lake)
-        key, last = newest_round(taken), None
-        if key is not None:
-            of_round = dg.RunsFilter(tags={_PARTITION: key})
-            last = next(iter(instance.get_run_records(of_round, limit=1)), None)
+        key = newest_round(taken)
+        is_complete = key in lake.complete_rounds()
+        last = _last_run(instance, key, is_complete=is_complete) if key else None
         return cls(
             key,
-            is_complete=key in lake.complete_rounds(),
+            is_complete=is_complete,
             run=last.dagster_run if last else None,
             is_running=last is not None and _is_open(last),
             next_key=next_round(taken),
@@ -86,6 +87,17 @@ class Standing:
     def wanted(self) -> str | None:
         """The round to request: the newest one until it is complete, then the next."""
         return self.next_key if self.key is None or self.is_complete else self.key
+
+
+def _last_run(instance: dg.DagsterInstance, key: str, *, is_complete: bool) -> dg.RunRecord | None:
+    """The last run that was to make a round. Refreshes are none; and of a complete round, nothing
+    that makes single tables again: neither says how the round stands."""
+    job = synthesize.name if is_complete else None
+    of_round = dg.RunsFilter(job_name=job, tags={_PARTITION: key})
+    for record in instance.get_run_records(of_round):
+        if record.dagster_run.tags.get(_PURPOSE) != _REFRESH:
+            return record
+    return None
 
 
 def _is_open(record: dg.RunRecord) -> bool:
@@ -117,7 +129,8 @@ def _request(key: str, standing: Standing, run_key: str, **tags: str) -> dg.RunR
     job=synthesize,
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Adds a round and runs it, at the recipe's rounds.cron. A newest round that is not "
-    "complete is requested again instead; one that is being made is left alone.",
+    "complete (it failed, was stopped, imported or only added) is finished instead; one that is "
+    "being made is left alone.",
 )
 def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One tick; evaluating it twice requests nothing twice."""
@@ -187,15 +200,17 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Adds rounds, one at a time, until all rounds together have the recipe's "
-    "target.rows, or until a limit of [target] is reached or a round fails. Says in each tick how "
-    "far it is and how many more rounds that takes.",
+    "target.rows, or until a limit of [target] is reached or a round fails. A newest round that is "
+    "not complete is finished first, within the same limits. Says in each tick how far it is and "
+    "how many more rounds that takes.",
 )
 def reach_target(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """One tick."""
     recipe = load_recipe()
     lake = _open_lake(recipe)
     standing = Standing.of(context.instance, lake)
-    so_far = read_so_far(lake, recipe, standing.rounds)
+    is_unfinished = standing.key is not None and not standing.is_complete
+    so_far = read_so_far(lake, recipe, standing.rounds - is_unfinished)
     view = outlook(recipe.target.rows, so_far.rows)
     cursor = json.dumps(asdict(view))
 
@@ -204,14 +219,13 @@ def reach_target(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
     if standing.is_running:
         return skip(f"{standing.key} is being made, or waits for it")
-    if standing.run is not None and standing.run.is_failure_or_canceled:
+    if is_unfinished and standing.run is not None and standing.run.is_failure_or_canceled:
         return skip(
             f"{standing.key} failed or was stopped (run {standing.run.run_id[:8]}): once it is "
             "materialized, this goes on"
         )
-    is_unfinished = standing.key is not None and not standing.is_complete
     why = why_stop(recipe.target, so_far)
-    if why is not None and not (is_unfinished and recipe.target.rows):
+    if why is not None:
         return skip(why)
     key = standing.wanted
     if key is None:
@@ -229,7 +243,7 @@ refresh = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    run_tags={_PURPOSE: "refresh"},
+    run_tags={_PURPOSE: _REFRESH},
     description="Makes decisions, exports and report again when what they are made from has new "
     "content, or their SQL or thresholds changed. Asks no model anything. Switch it on while "
     "nothing is Unsynced: it knows what happens from then on.",
@@ -245,8 +259,12 @@ def _target_tags(view: Outlook) -> dict[str, str]:
     return tags
 
 
-def read_so_far(lake: Lake, recipe: Recipe, all_rounds: int) -> SoFar:
-    """What the complete rounds gave; what all cost only where the target limits it."""
+def read_so_far(lake: Lake, recipe: Recipe, other_rounds: int) -> SoFar:
+    """What the complete rounds gave; what all cost only where the target limits it.
+
+    Args:
+        other_rounds: how many there are besides the one that would be requested.
+    """
     complete, target = lake.complete_rounds(), recipe.target
     with lake.session() as session:
         session.scan(target.of, rounds=complete, under="wanted")
@@ -268,4 +286,4 @@ def read_so_far(lake: Lake, recipe: Recipe, all_rounds: int) -> SoFar:
             tokens = read + written
             money = (read * recipe.prices.prompt + written * recipe.prices.completion) / 1e6
     rows = tuple(counted.get(key, 0) for key in complete)
-    return SoFar(rows, prompts, all_rounds, tokens, money)
+    return SoFar(rows, prompts, other_rounds, tokens, money)

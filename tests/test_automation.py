@@ -49,9 +49,11 @@ class Nights:
             path = self.lake.path("reconstructed_queries", key)
             write_parquet(TABLES["reconstructed_queries"], path, [_prompt(key)] * prompts)
 
-    def run(self, key: str, status: dg.DagsterRunStatus, **tags: str) -> str:
+    def run(
+        self, key: str, status: dg.DagsterRunStatus, *, job: str = "synthesize", **tags: str
+    ) -> str:
         run = self.instance.create_run_for_job(
-            REPOSITORY.get_job("synthesize"),
+            REPOSITORY.get_job(job),
             status=status,
             tags={"dagster/partition": key, **tags},
         )
@@ -315,6 +317,41 @@ def test_an_unfinished_round_is_finished_first(target: Nights) -> None:
     target.plan("r0002")
     requests = target.sense(reach_target).requests
     assert [(r.partition_key, r.tags["autoif/purpose"]) for r in requests] == [("r0002", "finish")]
+
+
+def test_a_round_that_somebody_added_is_finished_within_the_limits_alone(
+    target: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adding it is also what comes before launching it by hand."""
+    monkeypatch.setenv("AUTOIF__TARGET__MAX_ROUNDS", "2")
+    target.complete("r0001", rows=8, prompts=10)
+    target.plan("r0002")
+    requests = target.sense(reach_target).requests
+    assert [r.partition_key for r in requests] == ["r0002"], "it is the second one itself"
+    target.complete("r0001", rows=20, prompts=10)
+    sensed = target.sense(reach_target)
+    assert sensed.requests == []
+    assert sensed.skipped.startswith("the target is reached")
+
+
+@pytest.mark.parametrize("status", [RUN.STARTED, RUN.FAILURE])
+def test_what_happens_to_tables_of_a_complete_round_stops_no_target(
+    target: Nights, status: dg.DagsterRunStatus
+) -> None:
+    target.complete("r0001", rows=8, prompts=10)
+    target.run("r0001", RUN.SUCCESS)
+    target.run("r0001", status, job="__ASSET_JOB")
+    requests = target.sense(reach_target).requests
+    assert [r.partition_key for r in requests] == ["r0002"]
+
+
+def test_a_refresh_of_a_failed_round_does_not_hide_its_failure(target: Nights) -> None:
+    target.plan("r0001")
+    run = target.run("r0001", RUN.FAILURE)
+    target.run("r0001", RUN.SUCCESS, job="__ASSET_JOB", **{"autoif/purpose": "refresh"})
+    sensed = target.sense(reach_target)
+    assert sensed.requests == []
+    assert f"r0001 failed or was stopped (run {run[:8]})" in sensed.skipped
 
 
 def test_pairs_are_counted_where_they_are_wanted(
