@@ -7,7 +7,9 @@ and a night that failed is made up for by the next one.
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -122,6 +124,12 @@ def _request(key: str, standing: Standing, run_key: str, **tags: str) -> dg.RunR
     )
 
 
+def _request_after(key: str, standing: Standing, **tags: str) -> dg.RunRequest:
+    """Once for each run that the newest round had, however often a tick is evaluated."""
+    last = standing.run.run_id if standing.run else "nothing"
+    return _request(key, standing, f"{key} after {last}", **tags)
+
+
 @dg.schedule(
     name="nightly_round",
     cron_schedule=_recipe.rounds.cron,
@@ -145,53 +153,91 @@ def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     return _request(key, standing, f"{key} {at}")
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a tick of `watch_inputs` leaves to the next one about a file: how it looked, its
+    version, and whether a round is still to be requested for it."""
+
+    stamp: dict[str, Any]
+    version: str
+    is_due: bool
+
+
 @dg.sensor(
     name="watch_inputs",
     job=synthesize,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Tells Dagster when the recipe's seed or query file is new or another one, which "
-    "shows what is Unsynced. With rounds.on_changed_files it also adds a round and runs it.",
+    "shows what is Unsynced. With rounds.on_changed_files it also adds a round and runs it, or "
+    "finishes the newest one; while one is being made, once that has ended.",
 )
 def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """One tick. A file is read only if its size or time changed since the last one."""
+    """One tick. A file is read only if its size or time changed since the last one.
+
+    The events of a result are noted before its requests and its cursor, and the daemon may be
+    killed in between. So a change that a round is to be made for is told to Dagster in the next
+    tick only: until then it shows as a change again.
+    """
     recipe = load_recipe()
-    seen: dict[str, list[object]] = json.loads(context.cursor or "{}")
+    notes: dict[str, Note] = {
+        asset: Note(**note) for asset, note in json.loads(context.cursor or "{}").items()
+    }
     observed, changed, troubles = [], [], []
+    due: dict[str, str] = {}
     for asset, path in ((SEED_FILE, recipe.seeds.path), (QUERY_FILE, recipe.queries.path)):
+        note = notes.get(asset)
         try:
-            stamp = Stamp.of(path)
-            if seen.get(asset) == list(asdict(stamp).values()):
-                continue
-            file = InputFile.read(asset, path)
+            file = _look(asset, path, note)
         except InputError as error:
             troubles.append(str(error))
             continue
-        seen[asset] = list(asdict(file.stamp).values())
         known = recorded_version(context.instance, asset)
-        if known != file.version:
-            observed.append(file.seen())
-        if known not in (None, file.version):
+        is_news = note is None or note.version != file.version
+        has_changed = is_news and known not in (None, file.version)
+        if has_changed:
             changed.append(path.name)
-    cursor = json.dumps(seen)
-    if changed and recipe.rounds.on_changed_files:
-        standing = Standing.of(context.instance, _open_lake(recipe))
-        key = standing.next_key
-        if key is not None and not standing.is_waiting:
-            request = _request(key, standing, key, **{"autoif/changed_files": ", ".join(changed)})
-            return dg.SensorResult(
-                run_requests=[request],
-                dynamic_partitions_requests=[rounds.build_add_request([key])],
-                asset_events=observed,
-                cursor=cursor,
-            )
-        troubles.append(f"{standing.key} has not begun and will read them" if key else NO_KEY_LEFT)
+        is_due = recipe.rounds.on_changed_files and (
+            has_changed or (note is not None and note.is_due)
+        )
+        if is_due:
+            due[asset] = path.name
+        notes[asset] = Note(asdict(file.stamp), file.version, is_due)
+        if known != file.version and not (has_changed and is_due):
+            observed.append(file.seen())
     told = [*(f"{name} changed" for name in changed), *troubles]
+    request = None
+    if due:
+        standing = Standing.of(context.instance, _open_lake(recipe))
+        key = standing.wanted
+        if key is None:
+            told.append(NO_KEY_LEFT)
+        elif standing.is_running and not standing.is_waiting:
+            told.append(f"{standing.key} is being made, or waits for it; the next round follows")
+        else:
+            notes |= {asset: replace(notes[asset], is_due=False) for asset in due}
+            if standing.is_waiting:
+                told.append(f"{standing.key} has not begun and will read them")
+            else:
+                names = {"autoif/changed_files": ", ".join(due.values())}
+                request = _request_after(key, standing, **names)
     return dg.SensorResult(
-        skip_reason="; ".join(told) or "nothing changed",
+        run_requests=[request] if request else None,
+        skip_reason=None if request else "; ".join(told) or "nothing changed",
+        dynamic_partitions_requests=(
+            [rounds.build_add_request([str(request.partition_key)])] if request else None
+        ),
         asset_events=observed,
-        cursor=cursor,
+        cursor=json.dumps({asset: asdict(note) for asset, note in notes.items()}),
     )
+
+
+def _look(asset: str, path: Path, note: Note | None) -> InputFile:
+    """Raises `InputError` where the file cannot be read."""
+    stamp = Stamp.of(path)
+    if note is not None and note.stamp == asdict(stamp):
+        return InputFile(asset, stamp, note.version)
+    return InputFile.read(asset, path)
 
 
 @dg.sensor(
@@ -230,9 +276,8 @@ def reach_target(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     key = standing.wanted
     if key is None:
         return skip(NO_KEY_LEFT)
-    run_key = f"{key} after {standing.run.run_id if standing.run else 'nothing'}"
     return dg.SensorResult(
-        run_requests=[_request(key, standing, run_key, **_target_tags(view))],
+        run_requests=[_request_after(key, standing, **_target_tags(view))],
         dynamic_partitions_requests=[rounds.build_add_request([key])],
         cursor=cursor,
     )

@@ -13,6 +13,7 @@ import pytest
 from autoif_dagster.automation import nightly_round, reach_target, watch_inputs
 from autoif_dagster.definitions import defs
 from autoif_dagster.home import open_home
+from autoif_dagster.input_files import InputFile, recorded_version
 from autoif_dagster.lake import Lake, write_parquet
 from autoif_dagster.partitions import NAME
 from autoif_dagster.recipe import load_recipe
@@ -248,6 +249,59 @@ def test_a_changed_file_adds_a_round_if_the_recipe_says_so(
     assert [r.partition_key for r in changed.requests] == ["r0002"]
     assert changed.requests[0].tags["autoif/changed_files"] == "queries.txt"
     assert nights.sense(watch_inputs, changed.cursor).requests == []
+
+
+def test_a_changed_file_finishes_before_it_adds(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And waits for a round that is being made, which may have read the old file."""
+    monkeypatch.setenv("AUTOIF__ROUNDS__ON_CHANGED_FILES", "true")
+    cursor = nights.sense(watch_inputs).cursor
+    nights.plan("r0001")
+    nights.run("r0001", RUN.STARTED)
+    nights.seeds.write_text("Answer in two words.\n", "utf-8")
+    for _ in range(2):
+        sensed = nights.sense(watch_inputs, cursor)
+        assert sensed.requests == []
+        assert "r0001 is being made" in sensed.skipped
+        cursor = sensed.cursor
+    nights.run("r0001", RUN.FAILURE)
+    sensed = nights.sense(watch_inputs, cursor)
+    (request,) = sensed.requests
+    assert (request.partition_key, request.tags["autoif/purpose"]) == ("r0001", "finish")
+    assert request.tags["autoif/changed_files"] == "seeds.txt"
+    nights.complete("r0001")
+    assert nights.sense(watch_inputs, sensed.cursor).requests == []
+
+
+def test_a_daemon_that_is_killed_before_it_requests_does_so_the_next_time(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a tick reports is kept, its cursor and its requests are lost."""
+    monkeypatch.setenv("AUTOIF__ROUNDS__ON_CHANGED_FILES", "true")
+    nights.complete("r0001")
+    cursor = nights.sense(watch_inputs).cursor
+    nights.seeds.write_text("Answer in two words.\n", "utf-8")
+    for _ in range(2):
+        sensed = nights.sense(watch_inputs, cursor)
+        assert [r.partition_key for r in sensed.requests] == ["r0002"]
+    after = nights.sense(watch_inputs, sensed.cursor)
+    assert (after.observed, after.requests) == (["seed_file"], [])
+
+
+def test_a_late_report_of_the_file_before_is_put_right(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that read it reports it when its table is done; that is no change of the file."""
+    monkeypatch.setenv("AUTOIF__ROUNDS__ON_CHANGED_FILES", "true")
+    old = InputFile.read("seed_file", nights.seeds)
+    nights.seeds.write_text("Answer in two words.\n", "utf-8")
+    cursor = nights.sense(watch_inputs).cursor
+    nights.instance.report_runless_asset_event(old.seen())
+    sensed = nights.sense(watch_inputs, cursor)
+    assert (sensed.observed, sensed.requests) == (["seed_file"], [])
+    new = InputFile.read("seed_file", nights.seeds).version
+    assert recorded_version(nights.instance, "seed_file") == new
 
 
 def test_a_round_that_waits_reads_a_changed_file_itself(
