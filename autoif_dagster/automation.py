@@ -6,11 +6,14 @@ and a night that failed is made up for by the next one.
 """
 
 import json
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from autoif_dagster.errors import CallError, InputError
+from autoif_dagster.errors import InputError
 from autoif_dagster.home import home_path, open_home
 from autoif_dagster.input_files import (
     QUERY_FILE,
@@ -20,20 +23,22 @@ from autoif_dagster.input_files import (
     recorded_version,
 )
 from autoif_dagster.lake import Lake
-from autoif_dagster.partitions import NAME, newest_round, next_round, rounds, taken_rounds
+from autoif_dagster.partitions import (
+    NAME,
+    NO_KEY_LEFT,
+    newest_round,
+    next_round,
+    rounds,
+    taken_rounds,
+)
 from autoif_dagster.recipe import Recipe, load_recipe
 from autoif_dagster.targets import Outlook, SoFar, outlook, why_stop
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+_RETRIED_WITHIN_S = 600  # the daemon tries again within seconds, or never
 _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 _PARTITION = "dagster/partition"
 _ROUND, _PURPOSE = "autoif/round", "autoif/purpose"
+_REFRESH = "refresh"
 
 _recipe = load_recipe()  # of the definitions: what is changed since then shows when they reload
 
@@ -48,34 +53,31 @@ synthesize = dg.define_asset_job(
 class Standing:
     """How the newest round stands.
 
-    `key` is None where there is no round; `run` is the last run of it, `is_running` whether that is
-    still to end or to be tried again; `next_key` is None where no key is left.
+    `key` is None where there is no round; `run` is the last run that was to make it (`_last_run`),
+    `is_running` whether that is still to end or about to be tried again; `next_key` is None where
+    no key is left.
     """
 
     key: str | None
     is_complete: bool
     run: dg.DagsterRun | None
+    is_running: bool
     next_key: str | None
     rounds: int
 
     @classmethod
     def of(cls, instance: dg.DagsterInstance, lake: Lake) -> "Standing":
         taken = taken_rounds(instance, lake)
-        key, run = newest_round(taken), None
-        if key is not None:
-            of_round = dg.RunsFilter(tags={_PARTITION: key})
-            run = next(iter(instance.get_runs(of_round, limit=1)), None)
-        try:
-            following = next_round(taken)
-        except CallError:
-            following = None
-        return cls(key, key in lake.complete_rounds(), run, following, len(taken))
-
-    @property
-    def is_running(self) -> bool:
-        run = self.run
-        return run is not None and (
-            run.status in _UNFINISHED or run.is_complete_and_waiting_to_retry
+        key = newest_round(taken)
+        is_complete = key in lake.complete_rounds()
+        last = _last_run(instance, key, is_complete=is_complete) if key else None
+        return cls(
+            key,
+            is_complete=is_complete,
+            run=last.dagster_run if last else None,
+            is_running=last is not None and _is_open(last),
+            next_key=next_round(taken),
+            rounds=len(taken),
         )
 
     @property
@@ -89,8 +91,25 @@ class Standing:
         return self.next_key if self.key is None or self.is_complete else self.key
 
 
-def _no_key_left() -> str:
-    return "no round key is left after r9999"
+def _last_run(instance: dg.DagsterInstance, key: str, *, is_complete: bool) -> dg.RunRecord | None:
+    """The last run that was to make a round. Refreshes are none; and of a complete round, nothing
+    that makes single tables again: neither says how the round stands."""
+    job = synthesize.name if is_complete else None
+    of_round = dg.RunsFilter(job_name=job, tags={_PARTITION: key})
+    for record in instance.get_run_records(of_round):
+        if record.dagster_run.tags.get(_PURPOSE) != _REFRESH:
+            return record
+    return None
+
+
+def _is_open(record: dg.RunRecord) -> bool:
+    """Whether a run is still to end or about to be tried again. Of a run that says so for long the
+    daemon made nothing: its backfill had ended, or its code location was gone."""
+    run = record.dagster_run
+    if not run.is_finished:
+        return True
+    ended = record.end_time or record.create_timestamp.timestamp()
+    return run.is_complete_and_waiting_to_retry and time.time() - ended < _RETRIED_WITHIN_S
 
 
 def _open_lake(recipe: Recipe) -> Lake:
@@ -105,6 +124,12 @@ def _request(key: str, standing: Standing, run_key: str, **tags: str) -> dg.RunR
     )
 
 
+def _request_after(key: str, standing: Standing, **tags: str) -> dg.RunRequest:
+    """Once for each run that the newest round had, however often a tick is evaluated."""
+    last = standing.run.run_id if standing.run else "nothing"
+    return _request(key, standing, f"{key} after {last}", **tags)
+
+
 @dg.schedule(
     name="nightly_round",
     cron_schedule=_recipe.rounds.cron,
@@ -112,7 +137,8 @@ def _request(key: str, standing: Standing, run_key: str, **tags: str) -> dg.RunR
     job=synthesize,
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Adds a round and runs it, at the recipe's rounds.cron. A newest round that is not "
-    "complete is requested again instead; one that is being made is left alone.",
+    "complete (it failed, was stopped, imported or only added) is finished instead; one that is "
+    "being made is left alone.",
 )
 def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One tick; evaluating it twice requests nothing twice."""
@@ -121,10 +147,20 @@ def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
         return dg.SkipReason(f"{standing.key} is being made, or waits for it")
     key = standing.wanted
     if key is None:
-        return dg.SkipReason(_no_key_left())
+        return dg.SkipReason(NO_KEY_LEFT)
     context.instance.add_dynamic_partitions(NAME, [key])
     at = context.scheduled_execution_time.isoformat(timespec="seconds")
     return _request(key, standing, f"{key} {at}")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a tick of `watch_inputs` leaves to the next one about a file: how it looked, its
+    version, and whether a round is still to be requested for it."""
+
+    stamp: dict[str, Any]
+    version: str
+    is_due: bool
 
 
 @dg.sensor(
@@ -133,52 +169,75 @@ def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Tells Dagster when the recipe's seed or query file is new or another one, which "
-    "shows what is Unsynced. With rounds.on_changed_files it also adds a round and runs it.",
+    "shows what is Unsynced. With rounds.on_changed_files it also adds a round and runs it, or "
+    "finishes the newest one; while one is being made, once that has ended.",
 )
 def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """One tick. A file is read only if its size or time changed since the last one."""
+    """One tick. A file is read only if its size or time changed since the last one.
+
+    The events of a result are noted before its requests and its cursor, and the daemon may be
+    killed in between. So a change that a round is to be made for is told to Dagster in the next
+    tick only: until then it shows as a change again.
+    """
     recipe = load_recipe()
-    seen: dict[str, list[object]] = json.loads(context.cursor or "{}")
+    notes: dict[str, Note] = {
+        asset: Note(**note) for asset, note in json.loads(context.cursor or "{}").items()
+    }
     observed, changed, troubles = [], [], []
+    due: dict[str, str] = {}
     for asset, path in ((SEED_FILE, recipe.seeds.path), (QUERY_FILE, recipe.queries.path)):
+        note = notes.get(asset)
         try:
-            stamp = Stamp.of(path)
-            if seen.get(asset) == list(asdict(stamp).values()):
-                continue
-            file = InputFile.read(asset, path)
-        except OSError as error:
-            troubles.append(f"{path}: cannot be read: {error.strerror or error}")
-            continue
+            file = _look(asset, path, note)
         except InputError as error:
             troubles.append(str(error))
             continue
-        seen[asset] = list(asdict(file.stamp).values())
         known = recorded_version(context.instance, asset)
-        if known != file.version:
-            observed.append(file.seen())
-        if known not in (None, file.version):
+        is_news = note is None or note.version != file.version
+        has_changed = is_news and known not in (None, file.version)
+        if has_changed:
             changed.append(path.name)
-    cursor = json.dumps(seen)
-    if changed and recipe.rounds.on_changed_files:
-        standing = Standing.of(context.instance, _open_lake(recipe))
-        key = standing.next_key
-        if key is not None and not standing.is_waiting:
-            request = _request(key, standing, key, **{"autoif/changed_files": ", ".join(changed)})
-            return dg.SensorResult(
-                run_requests=[request],
-                dynamic_partitions_requests=[rounds.build_add_request([key])],
-                asset_events=observed,
-                cursor=cursor,
-            )
-        troubles.append(
-            f"{standing.key} has not begun and will read them" if key else _no_key_left()
+        is_due = recipe.rounds.on_changed_files and (
+            has_changed or (note is not None and note.is_due)
         )
+        if is_due:
+            due[asset] = path.name
+        notes[asset] = Note(asdict(file.stamp), file.version, is_due)
+        if known != file.version and not (has_changed and is_due):
+            observed.append(file.seen())
     told = [*(f"{name} changed" for name in changed), *troubles]
+    request = None
+    if due:
+        standing = Standing.of(context.instance, _open_lake(recipe))
+        key = standing.wanted
+        if key is None:
+            told.append(NO_KEY_LEFT)
+        elif standing.is_running and not standing.is_waiting:
+            told.append(f"{standing.key} is being made, or waits for it; the next round follows")
+        else:
+            notes |= {asset: replace(notes[asset], is_due=False) for asset in due}
+            if standing.is_waiting:
+                told.append(f"{standing.key} has not begun and will read them")
+            else:
+                names = {"autoif/changed_files": ", ".join(due.values())}
+                request = _request_after(key, standing, **names)
     return dg.SensorResult(
-        skip_reason="; ".join(told) or "nothing changed",
+        run_requests=[request] if request else None,
+        skip_reason=None if request else "; ".join(told) or "nothing changed",
+        dynamic_partitions_requests=(
+            [rounds.build_add_request([str(request.partition_key)])] if request else None
+        ),
         asset_events=observed,
-        cursor=cursor,
+        cursor=json.dumps({asset: asdict(note) for asset, note in notes.items()}),
     )
+
+
+def _look(asset: str, path: Path, note: Note | None) -> InputFile:
+    """Raises `InputError` where the file cannot be read."""
+    stamp = Stamp.of(path)
+    if note is not None and note.stamp == asdict(stamp):
+        return InputFile(asset, stamp, note.version)
+    return InputFile.read(asset, path)
 
 
 @dg.sensor(
@@ -187,15 +246,17 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Adds rounds, one at a time, until all rounds together have the recipe's "
-    "target.rows, or until a limit of [target] is reached or a round fails. Says in each tick how "
-    "far it is and how many more rounds that takes.",
+    "target.rows, or until a limit of [target] is reached or a round fails. A newest round that is "
+    "not complete is finished first, within the same limits. Says in each tick how far it is and "
+    "how many more rounds that takes.",
 )
 def reach_target(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """One tick."""
     recipe = load_recipe()
     lake = _open_lake(recipe)
     standing = Standing.of(context.instance, lake)
-    so_far = read_so_far(lake, recipe, standing.rounds)
+    is_unfinished = standing.key is not None and not standing.is_complete
+    so_far = read_so_far(lake, recipe, standing.rounds - is_unfinished)
     view = outlook(recipe.target.rows, so_far.rows)
     cursor = json.dumps(asdict(view))
 
@@ -204,21 +265,19 @@ def reach_target(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
     if standing.is_running:
         return skip(f"{standing.key} is being made, or waits for it")
-    if standing.run is not None and standing.run.is_failure_or_canceled:
+    if is_unfinished and standing.run is not None and standing.run.is_failure_or_canceled:
         return skip(
             f"{standing.key} failed or was stopped (run {standing.run.run_id[:8]}): once it is "
             "materialized, this goes on"
         )
-    is_unfinished = standing.key is not None and not standing.is_complete
     why = why_stop(recipe.target, so_far)
-    if why is not None and not (is_unfinished and recipe.target.rows):
+    if why is not None:
         return skip(why)
     key = standing.wanted
     if key is None:
-        return skip(_no_key_left())
-    run_key = f"{key} after {standing.run.run_id if standing.run else 'nothing'}"
+        return skip(NO_KEY_LEFT)
     return dg.SensorResult(
-        run_requests=[_request(key, standing, run_key, **_target_tags(view))],
+        run_requests=[_request_after(key, standing, **_target_tags(view))],
         dynamic_partitions_requests=[rounds.build_add_request([key])],
         cursor=cursor,
     )
@@ -229,7 +288,7 @@ refresh = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    run_tags={_PURPOSE: "refresh"},
+    run_tags={_PURPOSE: _REFRESH},
     description="Makes decisions, exports and report again when what they are made from has new "
     "content, or their SQL or thresholds changed. Asks no model anything. Switch it on while "
     "nothing is Unsynced: it knows what happens from then on.",
@@ -245,8 +304,12 @@ def _target_tags(view: Outlook) -> dict[str, str]:
     return tags
 
 
-def read_so_far(lake: Lake, recipe: Recipe, all_rounds: int) -> SoFar:
-    """What the complete rounds gave; what all cost only where the target limits it."""
+def read_so_far(lake: Lake, recipe: Recipe, other_rounds: int) -> SoFar:
+    """What the complete rounds gave; what all cost only where the target limits it.
+
+    Args:
+        other_rounds: how many there are besides the one that would be requested.
+    """
     complete, target = lake.complete_rounds(), recipe.target
     with lake.session() as session:
         session.scan(target.of, rounds=complete, under="wanted")
@@ -268,4 +331,4 @@ def read_so_far(lake: Lake, recipe: Recipe, all_rounds: int) -> SoFar:
             tokens = read + written
             money = (read * recipe.prices.prompt + written * recipe.prices.completion) / 1e6
     rows = tuple(counted.get(key, 0) for key in complete)
-    return SoFar(rows, prompts, all_rounds, tokens, money)
+    return SoFar(rows, prompts, other_rounds, tokens, money)

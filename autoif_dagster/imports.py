@@ -21,7 +21,7 @@ from autoif_dagster.importers import Source, rows
 from autoif_dagster.importers.shapes import FOREIGN
 from autoif_dagster.instance import open_instance
 from autoif_dagster.lake import Lake, TableFile, Written, publish_file
-from autoif_dagster.partitions import NAME, next_round, taken_rounds
+from autoif_dagster.partitions import NAME, NO_KEY_LEFT, next_round, taken_rounds
 from autoif_dagster.plain_errors import plain_errors
 from autoif_dagster.progress import Reporter, console_if
 from autoif_dagster.recipe import Recipe
@@ -119,7 +119,10 @@ def _free_round(instance: dg.DagsterInstance, lake: Lake, wanted: str | None) ->
     taken = taken_rounds(instance, lake)
     if wanted in taken:
         raise CallError(f"round {wanted} exists already; choose another, or leave --round out")
-    return wanted or next_round(taken)
+    key = wanted or next_round(taken)
+    if key is None:
+        raise CallError(f"{NO_KEY_LEFT}; name a free one yourself, with --round")
+    return key
 
 
 def _make(source: Source, key: str, recipe: Recipe, lake: Lake) -> None:

@@ -39,8 +39,11 @@ class Stamp:
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """Raises `OSError` where there is no such file."""
-        found = path.stat()
+        """Raises `InputError` where there is no such file."""
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise _unreadable(path, error) from error
         return cls(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
 
 
@@ -59,26 +62,22 @@ class InputFile:
         Raises:
             InputError: it cannot be read, or changes meanwhile.
         """
+        stamp = Stamp.of(path)
+        hashed = hashlib.sha256()
         try:
-            stamp = Stamp.of(path)
-            hashed = hashlib.sha256()
             with path.open("rb") as file:
                 while block := file.read(_BLOCK_BYTES):
                     hashed.update(block)
-            found = cls(asset, stamp, hashed.hexdigest())
-            found.require_unchanged()
         except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+            raise _unreadable(path, error) from error
+        found = cls(asset, stamp, hashed.hexdigest())
+        found.require_unchanged()
         return found
 
     def require_unchanged(self) -> None:
         """Raises `InputError` if the file is not the same any more."""
         path = Path(self.stamp.path)
-        try:
-            same = Stamp.of(path) == self.stamp
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-        if not same:
+        if Stamp.of(path) != self.stamp:
             raise InputError(f"{path}: was changed while it was read; materialize again")
 
     def unchanged_behind(self, rows: Iterable[T]) -> Iterator[T]:
@@ -117,6 +116,10 @@ class InputFile:
             check_results=result.check_results,
             tags={**(result.tags or {}), _INPUT_VERSION + self.asset: self.version},
         )
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be read: {error.strerror or error}")
 
 
 def recorded_version(instance: dg.DagsterInstance, asset: str) -> str | None:

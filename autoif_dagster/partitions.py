@@ -10,12 +10,12 @@ from collections.abc import Collection
 import dagster as dg
 
 from autoif_dagster import ids
-from autoif_dagster.errors import CallError
 from autoif_dagster.lake import Lake
 from autoif_dagster.records import TABLES
 
 rounds = dg.DynamicPartitionsDefinition(name="rounds")
 NAME = "rounds"
+NO_KEY_LEFT = "no round key is left after r9999"
 
 _LAST_ROUND = 9_999
 
@@ -34,13 +34,7 @@ def newest_round(taken: Collection[str]) -> str | None:
     return max(filter(ids.is_round, taken), default=None)
 
 
-def next_round(taken: Collection[str]) -> str:
-    """The key after all of those.
-
-    Raises:
-        CallError: `r9999` is taken.
-    """
+def next_round(taken: Collection[str]) -> str | None:
+    """The key after all of those; None where `r9999` is taken."""
     last = int((newest_round(taken) or "r0000")[1:])
-    if last >= _LAST_ROUND:
-        raise CallError("no round key is left after r9999; name a free one yourself")
-    return f"r{last + 1:04d}"
+    return f"r{last + 1:04d}" if last < _LAST_ROUND else None

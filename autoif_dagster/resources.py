@@ -2,11 +2,12 @@
 supervisor behind its generation log, the NLI model, the sandbox, and where progress goes."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from autoif_dagster import liveness
 from autoif_dagster.clients import ChatClient
@@ -93,22 +94,21 @@ def recipe_resource(context: dg.InitResourceContext) -> Recipe:
     run, instance = context.run, context.instance
     if run is not None and instance is not None:
         liveness.hold(instance, run.run_id)
-        instance.add_run_tags(run.run_id, run_tags(recipe, run.tags))
+        instance.add_run_tags(run.run_id, run_tags(recipe, run))
     return recipe
 
 
-def run_tags(recipe: Recipe, tags: Mapping[str, str]) -> dict[str, str]:
-    """What a run can be found by later, however it was launched.
-
-    Args:
-        tags: those it was launched with.
-    """
+def run_tags(recipe: Recipe, run: dg.DagsterRun) -> dict[str, str]:
+    """What a run can be found by later, however it was launched; and that one of the command line
+    is not tried again: the daemon knows no code to launch it from, and would leave it waiting."""
     found = {
         "autoif/recipe": f"{recipe_name()} {recipe_hash(recipe)[:8]}",
         "autoif/model": "simulated" if recipe.simulated else recipe.supervisor.model,
     }
-    if key := tags.get("dagster/partition"):
+    if key := run.tags.get("dagster/partition"):
         found["autoif/round"] = key
+    if run.remote_job_origin is None:
+        found[MAX_RETRIES_TAG] = "0"
     return found
 
 

@@ -47,7 +47,8 @@ def outlook(want: int, rows: Sequence[int]) -> Outlook:
 @dataclass(frozen=True, slots=True)
 class SoFar:
     """What the rounds of a home gave and cost: rows of each complete one, in order, prompts of the
-    last of them, all rounds there are, and tokens and money of all together."""
+    last of them, how many rounds there are besides the one to be made, and tokens and money of all
+    together."""
 
     rows: tuple[int, ...]
     last_prompts: int

@@ -13,9 +13,12 @@ import pytest
 from autoif_dagster.automation import nightly_round, reach_target, watch_inputs
 from autoif_dagster.definitions import defs
 from autoif_dagster.home import open_home
+from autoif_dagster.input_files import InputFile, recorded_version
 from autoif_dagster.lake import Lake, write_parquet
 from autoif_dagster.partitions import NAME
+from autoif_dagster.recipe import load_recipe
 from autoif_dagster.records import PARTS, TABLES, Generation, ReconstructedQuery, SftRow
+from autoif_dagster.resources import run_tags
 
 RUN = dg.DagsterRunStatus
 REPOSITORY = defs.get_repository_def()
@@ -47,9 +50,11 @@ class Nights:
             path = self.lake.path("reconstructed_queries", key)
             write_parquet(TABLES["reconstructed_queries"], path, [_prompt(key)] * prompts)
 
-    def run(self, key: str, status: dg.DagsterRunStatus, **tags: str) -> str:
+    def run(
+        self, key: str, status: dg.DagsterRunStatus, *, job: str = "synthesize", **tags: str
+    ) -> str:
         run = self.instance.create_run_for_job(
-            REPOSITORY.get_job("synthesize"),
+            REPOSITORY.get_job(job),
             status=status,
             tags={"dagster/partition": key, **tags},
         )
@@ -146,6 +151,25 @@ def test_a_night_leaves_a_round_alone_that_dagster_tries_again(stored_nights: Ni
     assert stored_nights.night() == "r0001 is being made, or waits for it"
 
 
+def test_a_night_waits_no_longer_for_a_retry_that_never_came(
+    stored_nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_nights.plan("r0001")
+    stored_nights.run("r0001", RUN.FAILURE, **{"dagster/will_retry": "true"})
+    monkeypatch.setattr("autoif_dagster.automation._RETRIED_WITHIN_S", 0)
+    request = stored_nights.night()
+    assert isinstance(request, dg.RunRequest)
+    assert (request.partition_key, request.tags["autoif/purpose"]) == ("r0001", "finish")
+
+
+def test_a_run_of_the_command_line_is_not_to_be_tried_again(nights: Nights) -> None:
+    """The daemon could not launch it, and it would wait for ever."""
+    run = nights.instance.get_run_by_id(nights.run("r0001", RUN.STARTED))
+    assert run is not None
+    assert run.remote_job_origin is None
+    assert run_tags(load_recipe(), run)["dagster/max_retries"] == "0"
+
+
 @pytest.mark.parametrize("status", [None, RUN.FAILURE, RUN.CANCELED, RUN.SUCCESS])
 def test_a_night_finishes_before_it_adds(
     stored_nights: Nights, status: dg.DagsterRunStatus | None
@@ -227,6 +251,59 @@ def test_a_changed_file_adds_a_round_if_the_recipe_says_so(
     assert nights.sense(watch_inputs, changed.cursor).requests == []
 
 
+def test_a_changed_file_finishes_before_it_adds(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And waits for a round that is being made, which may have read the old file."""
+    monkeypatch.setenv("AUTOIF__ROUNDS__ON_CHANGED_FILES", "true")
+    cursor = nights.sense(watch_inputs).cursor
+    nights.plan("r0001")
+    nights.run("r0001", RUN.STARTED)
+    nights.seeds.write_text("Answer in two words.\n", "utf-8")
+    for _ in range(2):
+        sensed = nights.sense(watch_inputs, cursor)
+        assert sensed.requests == []
+        assert "r0001 is being made" in sensed.skipped
+        cursor = sensed.cursor
+    nights.run("r0001", RUN.FAILURE)
+    sensed = nights.sense(watch_inputs, cursor)
+    (request,) = sensed.requests
+    assert (request.partition_key, request.tags["autoif/purpose"]) == ("r0001", "finish")
+    assert request.tags["autoif/changed_files"] == "seeds.txt"
+    nights.complete("r0001")
+    assert nights.sense(watch_inputs, sensed.cursor).requests == []
+
+
+def test_a_daemon_that_is_killed_before_it_requests_does_so_the_next_time(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a tick reports is kept, its cursor and its requests are lost."""
+    monkeypatch.setenv("AUTOIF__ROUNDS__ON_CHANGED_FILES", "true")
+    nights.complete("r0001")
+    cursor = nights.sense(watch_inputs).cursor
+    nights.seeds.write_text("Answer in two words.\n", "utf-8")
+    for _ in range(2):
+        sensed = nights.sense(watch_inputs, cursor)
+        assert [r.partition_key for r in sensed.requests] == ["r0002"]
+    after = nights.sense(watch_inputs, sensed.cursor)
+    assert (after.observed, after.requests) == (["seed_file"], [])
+
+
+def test_a_late_report_of_the_file_before_is_put_right(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that read it reports it when its table is done; that is no change of the file."""
+    monkeypatch.setenv("AUTOIF__ROUNDS__ON_CHANGED_FILES", "true")
+    old = InputFile.read("seed_file", nights.seeds)
+    nights.seeds.write_text("Answer in two words.\n", "utf-8")
+    cursor = nights.sense(watch_inputs).cursor
+    nights.instance.report_runless_asset_event(old.seen())
+    sensed = nights.sense(watch_inputs, cursor)
+    assert (sensed.observed, sensed.requests) == (["seed_file"], [])
+    new = InputFile.read("seed_file", nights.seeds).version
+    assert recorded_version(nights.instance, "seed_file") == new
+
+
 def test_a_round_that_waits_reads_a_changed_file_itself(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +371,41 @@ def test_an_unfinished_round_is_finished_first(target: Nights) -> None:
     target.plan("r0002")
     requests = target.sense(reach_target).requests
     assert [(r.partition_key, r.tags["autoif/purpose"]) for r in requests] == [("r0002", "finish")]
+
+
+def test_a_round_that_somebody_added_is_finished_within_the_limits_alone(
+    target: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adding it is also what comes before launching it by hand."""
+    monkeypatch.setenv("AUTOIF__TARGET__MAX_ROUNDS", "2")
+    target.complete("r0001", rows=8, prompts=10)
+    target.plan("r0002")
+    requests = target.sense(reach_target).requests
+    assert [r.partition_key for r in requests] == ["r0002"], "it is the second one itself"
+    target.complete("r0001", rows=20, prompts=10)
+    sensed = target.sense(reach_target)
+    assert sensed.requests == []
+    assert sensed.skipped.startswith("the target is reached")
+
+
+@pytest.mark.parametrize("status", [RUN.STARTED, RUN.FAILURE])
+def test_what_happens_to_tables_of_a_complete_round_stops_no_target(
+    target: Nights, status: dg.DagsterRunStatus
+) -> None:
+    target.complete("r0001", rows=8, prompts=10)
+    target.run("r0001", RUN.SUCCESS)
+    target.run("r0001", status, job="__ASSET_JOB")
+    requests = target.sense(reach_target).requests
+    assert [r.partition_key for r in requests] == ["r0002"]
+
+
+def test_a_refresh_of_a_failed_round_does_not_hide_its_failure(target: Nights) -> None:
+    target.plan("r0001")
+    run = target.run("r0001", RUN.FAILURE)
+    target.run("r0001", RUN.SUCCESS, job="__ASSET_JOB", **{"autoif/purpose": "refresh"})
+    sensed = target.sense(reach_target)
+    assert sensed.requests == []
+    assert f"r0001 failed or was stopped (run {run[:8]})" in sensed.skipped
 
 
 def test_pairs_are_counted_where_they_are_wanted(
