@@ -1,6 +1,7 @@
 """`make ui`: where it opens, and that nothing is left of it however it ends."""
 
 import fcntl
+import os
 import re
 import signal
 import socket
@@ -8,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from tests.conftest import SMALL, clean_environment
+from tests.conftest import CHECKOUT, SMALL, clean_environment
 from tests.dev_server import (
     address,
     connect,
@@ -152,3 +153,42 @@ def test_a_wrong_recipe_is_told_before_anything_starts(home: Path) -> None:
     assert process.wait(_PATIENCE_S) == 2
     assert log.read_text("utf-8").startswith("make ui: AUTOIF__QUALITY__MIN_SCORE: quality.min")
     assert not (home / "dagster").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "opened"), [({"DAGSTER_HOME": "mine"}, "mine"), ({}, "env")]
+)
+def test_the_environment_beats_the_env_file(
+    home: Path, environment: dict[str, str], opened: str
+) -> None:
+    """As it does for every `autoif` command: one home must not have two instances."""
+    home.mkdir()
+    (home / ".env").write_text("DAGSTER_HOME=env\n", "utf-8")
+    with ExitStack() as stack:
+        for name in ("mine", "env"):  # each is open already, and says so at once
+            (home / name).mkdir()
+            file = stack.enter_context((home / name / "ui").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(name)
+            file.flush()
+        process, log = start_ui(home, **environment)
+        assert process.wait(_PATIENCE_S) == 1
+    assert log.read_text("utf-8").endswith(f"is open already: {opened}\n")
+
+
+def test_make_writes_the_env_file_once(tmp_path: Path) -> None:
+    def make() -> str:
+        command = ["make", "-s", "-f", str(CHECKOUT / "Makefile"), ".env"]
+        # Not a part of the make that may run this.
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+        subprocess.run(command, cwd=tmp_path, env=kept, check=True)
+        return (tmp_path / ".env").read_text("utf-8")
+
+    written = make()
+    assert written.splitlines() == [
+        f'AUTOIF_HOME="${{AUTOIF_HOME:-{tmp_path}/data}}"',
+        'DAGSTER_HOME="${AUTOIF_HOME}/dagster"',
+    ]
+    for edited in (written + "KEY=mine\n", 'AUTOIF_HOME="/mine"\nKEY=mine\n'):
+        (tmp_path / ".env").write_text(edited, "utf-8")
+        assert make() == edited
