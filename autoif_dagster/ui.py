@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv import load_dotenv
 
 from autoif_dagster.errors import AutoIFError, CallError
 from autoif_dagster.home import home_path, unusable
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     call = parser.parse_args(arguments)
     try:
-        os.environ |= {k: v for k, v in dotenv_values(".env").items() if v is not None}
+        load_dotenv(".env")  # what the environment says already, it goes on saying
         load_recipe()
         folder = prepare_instance()
         os.environ["AUTOIF_HOME"] = str(home_path())

@@ -130,7 +130,7 @@ def start_ui(
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "autoif_dagster.ui", "--with-parent", *arguments],
-            cwd=home,  # a checkout may hold somebody's .env, which would win
+            cwd=home,  # a checkout may hold somebody's .env
             env=clean_environment(home) | settings,
             stdout=out,
             stderr=subprocess.STDOUT,
