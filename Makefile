@@ -27,7 +27,7 @@ demo: .stamps/run .env  ## set up, run one full round on the embedded defaults, 
 
 PORT ?= 3000
 ui: .stamps/run .env  ## open Dagster's UI on http://127.0.0.1:3000, or at PORT
-	@exec $(BIN)/python -m autoif_dagster.ui --with-parent --port $(PORT)
+	@exec $(BIN)/python -m autoif_dagster.ui --port $(PORT)
 
 test: lint types unit  ## set up and run every check
 

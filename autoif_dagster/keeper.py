@@ -16,9 +16,9 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from autoif_dagster.errors import AutoIFError
 from autoif_dagster.instance import look_again, open_instance, overlooked, withdraw
@@ -31,7 +31,8 @@ _ENDING_S = 10.0  # what Dagster's processes take is a second or two
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 _LOADED = """query { workspaceOrError { ... on Workspace { locationEntries {
-  loadStatus locationOrLoadError { ... on PythonError { message } } } } } }"""
+  loadStatus displayMetadata { key value }
+  locationOrLoadError { ... on PythonError { message } } } } } }"""
 
 
 class Keeper:
@@ -172,29 +173,30 @@ class Keeper:
         return self._children[name].poll() is None
 
     def _answers(self) -> bool:
-        told = self._ask(_LOADED)
-        if told is None:
-            return False
-        entries = told["workspaceOrError"]["locationEntries"]
-        if not entries or any(entry["loadStatus"] != "LOADED" for entry in entries):
-            return False
-        for entry in entries:
-            if message := entry["locationOrLoadError"].get("message"):
-                say(f"The definitions could not be loaded: {message.strip()}")
-        return True
+        errors = load_errors(self._url, self._socket)
+        for message in errors or ():
+            say(f"The definitions could not be loaded: {message.strip()}")
+        return errors is not None
 
-    def _ask(self, query: str) -> Any:
-        request = urllib.request.Request(
-            f"{self._url}/graphql",
-            json.dumps({"query": query}).encode(),
-            {"content-type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=5) as reply:
-                answer = json.load(reply)
-        except (OSError, ValueError):
+
+def load_errors(url: str, code_server: Path) -> list[str] | None:
+    """What kept the webserver at `url` from loading the definitions that `code_server`, a socket,
+    serves; None as long as it is not done, or is a server of something else."""
+    request = urllib.request.Request(
+        f"{url}/graphql",
+        json.dumps({"query": _LOADED}).encode(),
+        {"content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            (entry,) = json.load(reply)["data"]["workspaceOrError"]["locationEntries"]
+        ours = {"key": "socket", "value": str(code_server)} in entry["displayMetadata"]
+        if not ours or entry["loadStatus"] != "LOADED":
             return None
-        return answer.get("data")
+        message = entry["locationOrLoadError"].get("message")
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return None
+    return [message] if message else []
 
 
 @contextmanager

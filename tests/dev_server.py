@@ -129,7 +129,7 @@ def start_ui(
     log = home / log_name
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "autoif_dagster.ui", "--with-parent", *arguments],
+            [sys.executable, "-m", "autoif_dagster.ui", *arguments],
             cwd=home,  # a checkout may hold somebody's .env
             env=clean_environment(home) | settings,
             stdout=out,

@@ -1,6 +1,7 @@
 """`make ui`: where it opens, and that nothing is left of it however it ends."""
 
 import fcntl
+import json
 import os
 import re
 import signal
@@ -10,12 +11,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from autoif_dagster import ui
+from autoif_dagster.keeper import load_errors
 from tests.conftest import CHECKOUT, SMALL, clean_environment
 from tests.dev_server import (
     address,
@@ -137,7 +143,7 @@ def test_it_can_be_stopped_while_it_starts(home: Path, number: signal.Signals) -
 def test_it_ends_with_whoever_started_it(home: Path) -> None:
     """As it does with make, which can be killed too."""
     home.mkdir()
-    script = f"{sys.executable} -m autoif_dagster.ui --with-parent > ui.log 2>&1 & wait"
+    script = f"{sys.executable} -m autoif_dagster.ui > ui.log 2>&1 & wait"
     shell = subprocess.Popen(["sh", "-c", script], cwd=home, env=clean_environment(home))
     try:
         _starts(home, shell)
@@ -192,3 +198,62 @@ def test_make_writes_the_env_file_once(tmp_path: Path) -> None:
     for edited in (written + "KEY=mine\n", 'AUTOIF_HOME="/mine"\nKEY=mine\n'):
         (tmp_path / ".env").write_text(edited, "utf-8")
         assert make() == edited
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536"])
+def test_a_port_that_is_none_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ui.main(["--port", port]) == 2
+    assert capsys.readouterr().out == (
+        f"make ui: --port {port}: a port is a number from 1 to 65535\n"
+    )
+
+
+class _Webserver(BaseHTTPRequestHandler):
+    """Answers anything with what is planted."""
+
+    answer: ClassVar[bytes]
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def _workspace(socket_path: str, status: str = "LOADED", error: str = "") -> dict[str, Any]:
+    entry = {
+        "loadStatus": status,
+        "displayMetadata": [
+            {"key": "host", "value": "localhost"},
+            {"key": "socket", "value": socket_path},
+        ],
+        "locationOrLoadError": {"message": error} if error else {},
+    }
+    return {"data": {"workspaceOrError": {"locationEntries": [entry]}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (_workspace("/ours/code"), []),
+        (_workspace("/ours/code", error="broken"), ["broken"]),
+        (_workspace("/ours/code", "LOADING"), None),
+        (_workspace("/foreign/code"), None),  # of another home, quicker at this port
+        ({"data": None, "errors": []}, None),
+        ({"detail": "not found"}, None),
+        (["some other", "program"], None),
+        ("no JSON", None),
+    ],
+)
+def test_only_the_webserver_that_was_started_counts(answer: object, told: list[str] | None) -> None:
+    class Planted(_Webserver):
+        answer: ClassVar[bytes]
+
+    Planted.answer = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+    with HTTPServer(("127.0.0.1", 0), Planted) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        found = load_errors(f"http://127.0.0.1:{server.server_port}", Path("/ours/code"))
+        thread.join()
+    assert found == told
