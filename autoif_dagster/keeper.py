@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
@@ -21,12 +20,13 @@ from itertools import chain
 from pathlib import Path
 
 from autoif_dagster.errors import AutoIFError
-from autoif_dagster.instance import look_again, open_instance, overlooked, withdraw
+from autoif_dagster.instance import open_instance, withdraw
+from autoif_dagster.lost_runs import LostRuns, start_cursors
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
 _POLL_S = 0.2
-_LOOK_S, _LOOKS = 10.0, 3
+_LOOK_S = 10.0
 _ENDING_S = 10.0  # what Dagster's processes take is a second or two
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -59,8 +59,8 @@ class Keeper:
             ["--module-name", "autoif_dagster.definitions"],
             folder=Path.cwd(),  # relative paths of the recipe mean this folder
         )
-        with open_instance():  # made by one process, before three use it
-            pass
+        with open_instance() as instance:  # made by one process, before three use it
+            start_cursors(instance)
         # The socket appears when the definitions are loaded, or their error is known.
         if (ended := self._wait(self._socket.exists)) is not None:
             return ended
@@ -92,14 +92,10 @@ class Keeper:
 
     def _watch(self) -> int:
         """Stay until told to end, and see to it that lost runs are retried."""
-        looked: Counter[str] = Counter()
         with open_instance() as instance:
+            lost = LostRuns(instance, say)
             while (ended := self._pause(_LOOK_S)) is None:
-                with suppress(Exception):  # a full disk: another time
-                    for run_id in overlooked(instance):
-                        looked[run_id] += 1
-                        if looked[run_id] <= _LOOKS:  # of some the daemon knows why it does not
-                            look_again(instance, run_id)
+                lost.point_out()
         return ended
 
     def _pause(self, seconds: float) -> int | None:

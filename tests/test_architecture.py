@@ -14,7 +14,8 @@ from tests.conftest import CHECKOUT
 PACKAGES = ("autoif_dagster", "assets", "tests", "benchmarks")
 MAY_IMPORT_DAGSTER = {
     "definitions", "demo", "imports", "instance", "resources", "partitions", "materialization",
-    "automation", "plain_errors", "liveness", "input_files", "refreshing",
+    "automation", "plain_errors", "liveness", "lost_runs", "input_files",
+    "refreshing",
 }  # fmt: skip
 
 
