@@ -7,7 +7,6 @@ folder does without.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -21,8 +20,6 @@ from autoif_dagster.home import home_path, unusable
 if TYPE_CHECKING:
     import dagster as dg
 
-# Copies that nobody edited follow the shipped settings; this is what was shipped before.
-_SHIPPED_BEFORE = frozenset({"1162ca7ba2e6cb6a68615795f1569229ab57ba9e27166f12e1f0453fffd71416"})
 _CANCELING_S = 10.0
 
 
@@ -53,8 +50,8 @@ def _settle(instance: dg.DagsterInstance) -> None:
 
 def prepare_instance() -> Path:
     """Make the instance's folder with its settings unless it is there: `DAGSTER_HOME` where that is
-    set, else `$AUTOIF_HOME/dagster`, which `DAGSTER_HOME` then names. Settings of an earlier
-    version that nobody edited are brought up to date.
+    set, else `$AUTOIF_HOME/dagster`, which `DAGSTER_HOME` then names. Settings that are
+    there stay as they are.
 
     Raises:
         HomeError: the folder cannot be written.
@@ -64,9 +61,10 @@ def prepare_instance() -> Path:
     settings = folder / "dagster.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not settings.exists() or _is_of_before(settings):
+        if not settings.exists():
             new = settings.with_suffix(".new")
-            new.write_text(_shipped(), "utf-8")
+            shipped = files("autoif_dagster").joinpath("dagster.yaml").read_text("utf-8")
+            new.write_text(shipped, "utf-8")
             new.replace(settings)
     except OSError as error:
         raise unusable(folder, error) from error
@@ -77,14 +75,6 @@ def prepare_instance() -> Path:
 def watches_runs(folder: Path) -> bool:
     """Whether an instance's settings, which may be somebody's own, tell lost runs from living."""
     return "WatchfulRunLauncher" in (folder / "dagster.yaml").read_text("utf-8")
-
-
-def _shipped() -> str:
-    return files("autoif_dagster").joinpath("dagster.yaml").read_text("utf-8")
-
-
-def _is_of_before(settings: Path) -> bool:
-    return hashlib.sha256(settings.read_bytes()).hexdigest() in _SHIPPED_BEFORE
 
 
 def withdraw(instance: dg.DagsterInstance, socket: str) -> int:
