@@ -6,11 +6,12 @@ and a night that failed is made up for by the next one.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import dagster as dg
 
-from autoif_dagster.errors import CallError, InputError
+from autoif_dagster.errors import CallError, InputError, RecipeError
 from autoif_dagster.home import home_path, open_home
 from autoif_dagster.input_files import (
     QUERY_FILE,
@@ -21,8 +22,10 @@ from autoif_dagster.input_files import (
 )
 from autoif_dagster.lake import Lake
 from autoif_dagster.partitions import NAME, newest_round, next_round, rounds, taken_rounds
-from autoif_dagster.recipe import Recipe, load_recipe
+from autoif_dagster.recipe import Recipe, load_recipe, recipe_name
 from autoif_dagster.targets import Outlook, SoFar, outlook, why_stop
+
+Tick = Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason]
 
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -105,15 +108,26 @@ def _request(key: str, standing: Standing, run_key: str, **tags: str) -> dg.RunR
     )
 
 
-@dg.schedule(
-    name="nightly_round",
-    cron_schedule=_recipe.rounds.cron,
-    execution_timezone=_recipe.rounds.timezone,
-    job=synthesize,
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Adds a round and runs it, at the recipe's rounds.cron. A newest round that is not "
-    "complete is requested again instead; one that is being made is left alone.",
-)
+def _at_rounds_cron(tick: Tick) -> dg.ScheduleDefinition:
+    """The schedule of a tick. What cron takes is Dagster's to say; which field it is, ours."""
+    try:
+        return dg.schedule(
+            name=tick.__name__,
+            cron_schedule=_recipe.rounds.cron,
+            execution_timezone=_recipe.rounds.timezone,
+            job=synthesize,
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            description="Adds a round and runs it, at the recipe's rounds.cron. A newest round "
+            "that is not complete is requested again instead; one that is being made is left "
+            "alone.",
+        )(tick)
+    except dg.DagsterInvalidDefinitionError as error:
+        raise RecipeError(
+            f"recipe {recipe_name()}: rounds.cron = {_recipe.rounds.cron!r}: {error}"
+        ) from error
+
+
+@_at_rounds_cron
 def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One tick; evaluating it twice requests nothing twice."""
     standing = Standing.of(context.instance, _open_lake(load_recipe()))
