@@ -50,6 +50,7 @@ def table_asset(
     fields: Sequence[str] = (),
     templates: Sequence[str] = (),
     queries: Sequence[str] = (),
+    version: str = "",
     asks_model: bool = False,
 ) -> Callable[[AssetFunction], dg.AssetsDefinition]:
     """Make the decorated function the asset of the table of the same name.
@@ -60,14 +61,15 @@ def table_asset(
         fields: sections or fields of the recipe that shape its rows.
         templates: kinds of prompt it renders.
         queries: SQL files it runs.
+        version: of what else shapes its rows, raised by hand.
         asks_model: whether it needs the supervisor (and its place in the pool).
     """
 
     def decorate(function: AssetFunction) -> dg.AssetsDefinition:
         maker = "ai" if asks_model else "python"
         of_model = _MODEL_FIELDS if asks_model else ()
-        version = code_version((*fields, *of_model), templates, queries)
-        return _asset(function, function.__name__, group, deps, maker, version, asks_model)
+        whole = code_version((*fields, *of_model), templates, queries, version)
+        return _asset(function, function.__name__, group, deps, maker, whole, asks_model)
 
     return decorate
 
@@ -234,14 +236,19 @@ def _recipe() -> Recipe:
 
 
 def code_version(
-    fields: Sequence[str], templates: Sequence[str] = (), queries: Sequence[str] = ()
+    fields: Sequence[str],
+    templates: Sequence[str] = (),
+    queries: Sequence[str] = (),
+    version: str = "",
 ) -> str:
-    """A hash of the recipe fields, prompt templates and SQL that shape an asset's rows."""
+    """A hash of the recipe fields, prompt templates and SQL that shape an asset's rows, and of the
+    version that was given to what else does."""
     values = values_at(_recipe(), fields)
     return digest(
         *(f"{name}={value!r}" for name, value in sorted(values.items())),
         *(prompts.load(kind).content_hash for kind in templates),
         *(sql.load(name) for name in queries),
+        *filter(None, [version]),
     )[:16]
 
 
