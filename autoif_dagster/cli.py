@@ -5,6 +5,7 @@ What a command answers goes to standard output; progress and errors go to standa
 
 import argparse
 import atexit
+import errno
 import io
 import os
 import signal
@@ -38,6 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output went away; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        return _complain(f"standard output cannot be written: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         return _complain("stopped; what is finished is kept, and the same command goes on", FAILED)
     return code
@@ -256,6 +261,8 @@ def _explain(call: argparse.Namespace) -> int:
 
     if call.round is not None and not is_round(call.round):
         raise CallError(f"round {call.round!r:.40}: must be written like r0001")
+    if sys.stdout is None:
+        raise CallError("standard output is closed; explain answers there")
     lake = Lake(existing_home(home_path()))
     code = DONE
     with Stories(lake, full=call.full) as stories:
@@ -273,6 +280,7 @@ def _explain(call: argparse.Namespace) -> int:
             sys.stdout.reconfigure(errors="replace")  # not every terminal has every sign
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         sys.stdout.write(Pen(full=call.full, colour=colour).tell(story))
+    sys.stdout.flush()  # here, where what is wrong with it can be told
     return code
 
 

@@ -129,7 +129,7 @@ def _ending(recipe: Recipe, lake: Lake) -> str:
     lines = [
         *(f"{'For trainers:' if n == 0 else '':<15}{line}" for n, line in enumerate(exported)),
         f"The data:      {home_path() / 'autoif.duckdb'}  (views sft_dataset, dpo_pairs, …)",
-        "The UI:        make ui  (lineage, previews, checks of every table above)",
+        f"The UI:        {_settings()}make ui  (lineage, previews, checks of every table above)",
     ]
     if recipe.simulated:
         lines.insert(
@@ -140,6 +140,12 @@ def _ending(recipe: Recipe, lake: Lake) -> str:
             "AUTOIF__SUPERVISOR__BASE_URL=… make demo"
         )
     return "\n".join(lines)
+
+
+def _settings() -> str:
+    """What has to stand before a command for it to mean this home and recipe."""
+    names = ("AUTOIF_HOME", "AUTOIF_RECIPE")
+    return "".join(f"{name}={os.environ[name]} " for name in names if os.environ.get(name))
 
 
 def _say(text: str) -> None:

@@ -12,7 +12,7 @@ import re
 
 _SEED_BITS = 63  # every engine accepts a non-negative signed 64-bit seed
 
-_ROUND = re.compile(r"r\d{4}")
+_ROUND = re.compile(r"r(?!0000)[0-9]{4}")
 
 Part = str | int | float | bool | None
 

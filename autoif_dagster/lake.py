@@ -77,7 +77,9 @@ class Lake:
     def rounds(self, table: str) -> list[str]:
         """Rounds that have the table, in order."""
         folder = self.home.lake / table
-        return sorted(p.stem for p in folder.glob("*.parquet") if p.stem != "schema")
+        stems = (p.stem for p in folder.glob("*.parquet"))
+        # A copy that somebody left there is no round.
+        return sorted(stem for stem in stems if stem != "schema" and _ROUND_KEY.fullmatch(stem))
 
     def complete_rounds(self) -> list[str]:
         """Rounds whose last tables are published, in order."""
@@ -107,7 +109,12 @@ class Lake:
                 # Nothing may be fetched behind the user's back; what is built in is enough.
                 con.execute("SET autoinstall_known_extensions = false")
                 con.execute("SET enable_progress_bar = false")
-                yield Session(self, con, scratch, round_key, aside, frozenset(foreign))
+                session = Session(self, con, scratch, round_key, aside, frozenset(foreign))
+                try:
+                    yield session
+                except (duckdb.Error, OSError) as error:  # the latter by way of Arrow
+                    session.name_damaged(error)
+                    raise
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise LakeError(f"{self.home.root}: {_first_line(error)}") from error
         except OSError as error:
@@ -162,6 +169,24 @@ class Session:
             for path, link in self._pinned.items():
                 text = text.replace(str(link), str(path))
             raise LakeError(f"{text}: materialize {name} again") from error
+
+    def name_damaged(self, error: Exception) -> None:
+        """Say which of the files that this session reads cannot be read to its end, if one cannot:
+        what a query says of a damaged page names no file.
+
+        Raises:
+            LakeError: names the first one.
+        """
+        for path, link in self._pinned.items():
+            read = f"SELECT md5(row_to_json(r)) FROM read_parquet('{_quoted(link)}') AS r"
+            try:
+                with self.con.cursor() as cursor:
+                    cursor.execute(read).fetchall()
+            except duckdb.Error as damage:
+                raise LakeError(
+                    f"{path} is damaged ({_first_line(damage)}): materialize {path.parent.name} "
+                    "again"
+                ) from error
 
     def scan_own(self, name: str, *, under: str) -> None:
         """Make readable what this round's table holds now, which may be nothing: a fact that costs

@@ -135,8 +135,9 @@ def _own_checks(written: Written, may_be_empty: bool) -> Iterator[Found]:
     yield HAS_ROWS, written.kept > 0 or may_be_empty, None, {"rows": written.kept}
     if written.table.is_decision:
         rejected = sum(written.reasons.values())
-        expected = written.rows if written.expected is None else written.expected
-        counted = {"candidates": expected, "kept": written.kept, "rejected": rejected}
+        counted = {"candidates": written.rows, "kept": written.kept, "rejected": rejected}
+        if written.expected is not None:
+            counted["upstream"] = written.expected
         yield ACCOUNTED_FOR, written.kept + rejected == written.rows, None, counted
 
 

@@ -27,8 +27,9 @@ class Outlook:
         said = f"{self.have:,} of {self.want:,} rows"
         if self.per_round is not None:
             said += f", {self.per_round:,.0f} a round"
-        if self.further_rounds is not None:
-            said += f", about {self.further_rounds:,} further rounds"
+        if self.further_rounds:
+            rounds = "round" if self.further_rounds == 1 else "rounds"
+            said += f", about {self.further_rounds:,} further {rounds}"
         return said
 
 

@@ -285,6 +285,23 @@ def test_what_is_no_id_is_a_wrong_call(
     assert len(err.splitlines()) == 1
 
 
+def test_a_full_disk_behind_its_output_is_told_in_a_line(small_round: Ran) -> None:
+    (found,) = small_round.query("SELECT pair_id FROM dpo_pairs LIMIT 1")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "autoif_dagster.cli", "explain", str(found[0])],
+            cwd=CHECKOUT,
+            env=clean_environment(small_round.home),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0].startswith("autoif: standard output cannot be written")
+
+
 def test_an_unknown_id_names_where_was_looked(
     small_round: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

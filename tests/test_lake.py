@@ -447,6 +447,28 @@ def test_a_damaged_file_is_named_and_mended_by_writing_again(
     assert len(contents(shared_lake, "seed_instructions", None)) == 1
 
 
+def test_of_many_rounds_the_one_with_a_damaged_page_is_named(lake: Lake) -> None:
+    """Its footer is whole, so that it can be scanned; only reading it shows."""
+    for key in ("r0001", "r0002", "r0003"):
+        with lake.session(key) as session:
+            rows = [candidate(n, round=key) for n in range(500)]
+            session.write_rows("augmented_instructions", rows)
+    path = lake.path("augmented_instructions", "r0002")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(396) + whole[400:])
+    with pytest.raises(LakeError) as error, lake.session("r0003") as session:
+        session.scan("augmented_instructions", rounds=lake.rounds("augmented_instructions"))
+        list(session.rows("SELECT * FROM augmented_instructions"))
+    assert str(path) in str(error.value)
+
+
+def test_a_copy_that_somebody_left_is_no_round(lake: Lake) -> None:
+    with lake.session("r0001") as session:
+        path = session.write_rows("augmented_instructions", [candidate(1, round="r0001")]).path
+    path.with_name("r0001 copy.parquet").write_bytes(path.read_bytes())
+    assert lake.rounds("augmented_instructions") == ["r0001"]
+
+
 # Reading
 
 

@@ -12,7 +12,7 @@ from autoif_dagster.targets import SoFar, outlook, why_stop
         (500, (), "0 of 500 rows"),
         (500, (120,), "120 of 500 rows, 120 a round, about 4 further rounds"),
         (500, (100, 100, 50, 20, 20), "290 of 500 rows, 30 a round, about 7 further rounds"),
-        (500, (400, 100), "500 of 500 rows, 250 a round, about 0 further rounds"),
+        (500, (400, 100), "500 of 500 rows, 250 a round"),
         (500, (10, 0, 0, 0), "10 of 500 rows, 0 a round"),
         (
             2_000_000,
