@@ -17,7 +17,7 @@ install_in = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) \
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
 
 .PHONY: help demo ui test lint types unit test-browser screenshots chromium test-models fuzz \
-    bench bench-clients bench-filters bench-log bench-rounds bench-sandbox bench-vllm lock FORCE
+    bench bench-clients bench-filters bench-log bench-rounds bench-sandbox bench-vllm lock
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ demo: .stamps/run .env  ## set up, run one full round on the embedded defaults, 
 
 PORT ?= 3000
 ui: .stamps/run .env  ## open Dagster's UI on http://127.0.0.1:3000, or at PORT
-	@exec $(BIN)/python -m autoif_dagster.ui --with-parent --port $(PORT)
+	@exec $(BIN)/python -m autoif_dagster.ui --port $(PORT)
 
 test: lint types unit  ## set up and run every check
 
@@ -139,9 +139,8 @@ $(BIN)/python:
 	@mkdir -p .stamps && touch $@
 
 # Dagster's own commands read .env beside workspace.yaml, and what it says beats the environment: so
-# it says what the environment says, and where the home is if that says nothing.
-.env: FORCE
-	@if [ ! -e $@ ] || grep -q '^AUTOIF_HOME="/' $@; then printf '%s\n' \
-	    'AUTOIF_HOME="$${AUTOIF_HOME:-$(CURDIR)/data}"' 'DAGSTER_HOME="$${AUTOIF_HOME}/dagster"' > $@; fi
-
-FORCE:
+# it says what the environment says, and where the home is if that says nothing. Written where there
+# is none; from then on it is its user's.
+.env:
+	@printf '%s\n' 'AUTOIF_HOME="$${AUTOIF_HOME:-$(CURDIR)/data}"' \
+	    'DAGSTER_HOME="$${AUTOIF_HOME}/dagster"' > $@

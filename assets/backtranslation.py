@@ -10,17 +10,13 @@ from autoif_dagster.clients.log.logged import LoggedClient
 from autoif_dagster.entailment import BackTranslator, Group
 from autoif_dagster.imported import imported_words
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import (
-    Materialized,
-    decision_asset,
-    materialized,
-    table_asset,
-)
+from autoif_dagster.materialization import decision_asset, table_asset
 from autoif_dagster.nli import NliModel
 from autoif_dagster.progress import Reporter
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import BackTranslation
 from autoif_dagster.resources import Supervisor, watch
+from autoif_dagster.showing import Materialized, materialized
 
 _BLOCK = 256  # instructions whose functions are translated and compared at a time
 

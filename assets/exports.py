@@ -5,13 +5,10 @@ import dagster as dg
 
 from autoif_dagster.export_files import write_exports
 from autoif_dagster.lake import Lake
-from autoif_dagster.materialization import (
-    Materialized,
-    decision_asset,
-    materialized,
-    table_asset,
-)
+from autoif_dagster.materialization import decision_asset, table_asset
 from autoif_dagster.recipe import Recipe
+from autoif_dagster.showing import Materialized, materialized
+from autoif_dagster.stages.exports import LINES_VERSION
 
 released_responses = decision_asset(
     "released_responses",
@@ -32,7 +29,7 @@ released_pairs = decision_asset(
 )
 
 
-@table_asset(group="releases", deps=["released_responses", "released_pairs"])
+@table_asset(group="releases", deps=["released_responses", "released_pairs"], version=LINES_VERSION)
 def exports(
     context: dg.AssetExecutionContext,
     recipe: dg.ResourceParam[Recipe],

@@ -9,11 +9,12 @@ from assets.seeds import read_plan
 from autoif_dagster.clients import ChatRequest, Completion
 from autoif_dagster.clients.log.logged import LoggedClient
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import Materialized, materialized, table_asset
+from autoif_dagster.materialization import table_asset
 from autoif_dagster.progress import Reporter
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import AugmentedInstruction, RoundPlan, SeedInstruction
 from autoif_dagster.resources import Supervisor, watch
+from autoif_dagster.showing import Materialized, materialized
 from autoif_dagster.stages import instructions as stage
 
 _SPARE = 1.25  # lines asked for beyond what is missing, since some repeat or cannot be used

@@ -8,11 +8,12 @@ import dagster as dg
 from assets.seeds import read_plan
 from autoif_dagster.clients.log.logged import LoggedClient
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import Materialized, materialized, table_asset
+from autoif_dagster.materialization import table_asset
 from autoif_dagster.progress import Reporter
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import PromptRewrite
 from autoif_dagster.resources import Supervisor, watch
+from autoif_dagster.showing import Materialized, materialized
 from autoif_dagster.stages import rewrites as stage
 from autoif_dagster.stages.queries import draw
 

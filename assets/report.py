@@ -1,29 +1,37 @@
 """What became of every round: the funnel, and what it took."""
 
+from typing import Any
+
 import dagster as dg
 
 from autoif_dagster.clients.metering import money
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import (
-    Materialized,
-    markdown_table,
-    materialized,
-    table_asset,
-)
+from autoif_dagster.materialization import table_asset
 from autoif_dagster.recipe import Prices, Recipe
 from autoif_dagster.records import ReportedStage
+from autoif_dagster.showing import Materialized, markdown_table, materialized
 from autoif_dagster.stages.report import (
     Count,
     Replies,
-    RoundSummary,
     report_rows,
     reported,
-    summaries,
     together,
 )
 from autoif_dagster.targets import outlook
 
 _ROUNDS_SHOWN = 50  # the last ones; the table has all
+_SUMS = {
+    "prompts": "CASE stage WHEN 'reconstructed_queries' THEN kept END",
+    "accepted": "CASE stage WHEN 'filtered_responses' THEN kept END",
+    "sft_rows": "CASE stage WHEN 'sft_dataset' THEN kept END",
+    "released_responses": "CASE stage WHEN 'released_responses' THEN kept END",
+    "pairs": "CASE stage WHEN 'dpo_pairs' THEN kept END",
+    "released_pairs": "CASE stage WHEN 'released_pairs' THEN kept END",
+    "replies": "replies",
+    "prompt_tokens": "prompt_tokens",
+    "completion_tokens": "completion_tokens",
+}
+"""What is added up over the rows of a round, and of all; metadata has the latter."""
 
 
 @table_asset(
@@ -44,12 +52,13 @@ def dataset_report(
         counts = _counts(session, rounds)
         rows = report_rows(rounds, counts, _replies(session), recipe.prices)
         written = session.write_rows("dataset_report", rows)
-        *each, total = summaries(rows)
-        figures = {"rounds": len(rounds), **_figures(total, recipe.prices)}
+        *each, total = _sums(session)
+        figures = {"rounds": len(rounds), **{name: total[name] for name in _SUMS}}
+        if total["cost"] is not None:
+            figures[f"cost_{recipe.prices.currency}"] = total["cost"]
         if wanted := recipe.target.rows:
             rows_of = {"sft_dataset": "sft_rows", "dpo_pairs": "pairs"}[recipe.target.of]
-            given = [getattr(summary, rows_of) for summary in each]
-            figures["target"] = outlook(wanted, given).told()
+            figures["target"] = outlook(wanted, [sums[rows_of] for sums in each]).told()
         texts = {
             "by_round": _by_round(each, recipe.prices),
             "by_decision": _by_decision(together(counts)),
@@ -91,43 +100,34 @@ def _replies(session: Session) -> list[Replies]:
         return [Replies(*row) for row in found]
 
 
-def _figures(total: RoundSummary, prices: Prices) -> dict[str, float | str]:
-    """Numbers of all rounds together, which the UI draws over time."""
-    figures: dict[str, float | str] = {
-        "prompts": total.prompts,
-        "sft_rows": total.sft_rows,
-        "pairs": total.pairs,
-        "released_responses": total.released_responses,
-        "released_pairs": total.released_pairs,
-        "replies": total.replies,
-        "prompt_tokens": total.prompt_tokens,
-        "completion_tokens": total.completion_tokens,
-    }
-    if total.cost is not None:
-        figures[f"cost_{prices.currency}"] = total.cost
-    return figures
-
-
-def _by_round(each: list[RoundSummary], prices: Prices) -> str:
-    """The newest first, since the UI shows the beginning of a long text."""
-    names = (
-        *("round", "prompts", "accepted", "SFT rows", "released", "pairs", "released pairs"),
-        *("replies", "tokens read", "tokens written", prices.currency, "model"),
+def _sums(session: Session) -> list[dict[str, Any]]:
+    """What the report says of each round, in order, and at the end of all of them together."""
+    session.scan("dataset_report")
+    sums = ", ".join(f"coalesce(sum({of}), 0)::BIGINT AS {name}" for name, of in _SUMS.items())
+    found = session.con.sql(
+        f"SELECT round, {sums}, sum(cost) AS cost, "
+        "list_sort(list_distinct(flatten(list(models)))) AS models "
+        "FROM dataset_report GROUP BY ROLLUP (round) ORDER BY round NULLS LAST"
     )
+    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
+
+def _by_round(each: list[dict[str, Any]], prices: Prices) -> str:
+    """The newest first, since the UI shows the beginning of a long text."""
+    names = ("round", *(name.replace("_", " ") for name in _SUMS), prices.currency, "model")
     shown = each[-_ROUNDS_SHOWN:]
-    table = markdown_table(names, [_cells(summary) for summary in reversed(shown)])
+    rows = [
+        (
+            sums["round"],
+            *(f"{sums[name]:,}" for name in _SUMS),
+            "–" if sums["cost"] is None else money(sums["cost"]),
+            ", ".join(sums["models"]) or "–",
+        )
+        for sums in reversed(shown)
+    ]
+    table = markdown_table(names, rows)
     left_out = len(each) - len(shown)
     return f"{table}\n\nand {left_out:,} rounds before these" if left_out else table
-
-
-def _cells(summary: RoundSummary) -> tuple[str, ...]:
-    numbers = (
-        *(summary.prompts, summary.accepted, summary.sft_rows, summary.released_responses),
-        *(summary.pairs, summary.released_pairs),
-        *(summary.replies, summary.prompt_tokens, summary.completion_tokens),
-    )
-    cost = "–" if summary.cost is None else money(summary.cost)
-    return (summary.round, *(f"{n:,}" for n in numbers), cost, ", ".join(summary.models) or "–")
 
 
 def _by_decision(rows: list[ReportedStage]) -> str:

@@ -13,17 +13,13 @@ from autoif_dagster.clients import ChatRequest
 from autoif_dagster.clients.log.logged import LoggedClient
 from autoif_dagster.judging import Judge
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import (
-    Materialized,
-    decision_asset,
-    materialized,
-    table_asset,
-)
+from autoif_dagster.materialization import decision_asset, table_asset
 from autoif_dagster.progress import Reporter
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import QualityScore, ResponseVerdict
 from autoif_dagster.resources import Supervisor, watch
 from autoif_dagster.sandbox import Sandbox
+from autoif_dagster.showing import Materialized, materialized
 from autoif_dagster.stages import responses as stage
 from autoif_dagster.stages.verification import sandbox_figures
 

@@ -5,9 +5,10 @@ import dagster as dg
 from autoif_dagster import ids
 from autoif_dagster.input_files import QUERY_FILE, SEED_FILE, InputFile
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import Materialized, materialized, table_asset
+from autoif_dagster.materialization import table_asset
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import RoundPlan
+from autoif_dagster.showing import Materialized, materialized
 from autoif_dagster.stages.query_files import read_queries
 from autoif_dagster.stages.seeds import read_seeds
 

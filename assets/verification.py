@@ -9,17 +9,13 @@ from assets.seeds import read_plan
 from autoif_dagster import sql
 from autoif_dagster.clients import ChatRequest
 from autoif_dagster.lake import Lake, Session
-from autoif_dagster.materialization import (
-    Materialized,
-    decision_asset,
-    materialized,
-    table_asset,
-)
+from autoif_dagster.materialization import decision_asset, table_asset
 from autoif_dagster.progress import Reporter
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import CaseVerdict
 from autoif_dagster.resources import Supervisor, watch
 from autoif_dagster.sandbox import Sandbox
+from autoif_dagster.showing import Materialized, materialized
 from autoif_dagster.stages import verification as stage
 
 _BLOCK = 64  # instructions whose two runs are compared at a time

@@ -7,6 +7,7 @@ and a night that failed is made up for by the next one.
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from autoif_dagster.clients.metering import Usage
-from autoif_dagster.errors import InputError
+from autoif_dagster.errors import InputError, RecipeError
 from autoif_dagster.home import home_path, open_home
 from autoif_dagster.input_files import (
     QUERY_FILE,
@@ -32,8 +33,10 @@ from autoif_dagster.partitions import (
     rounds,
     taken_rounds,
 )
-from autoif_dagster.recipe import Recipe, load_recipe
+from autoif_dagster.recipe import Recipe, load_recipe, recipe_name
 from autoif_dagster.targets import Outlook, SoFar, outlook, why_stop
+
+Tick = Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason]
 
 _RETRIED_WITHIN_S = 600  # the daemon tries again within seconds, or never
 _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
@@ -131,16 +134,26 @@ def _request_after(key: str, standing: Standing, **tags: str) -> dg.RunRequest:
     return _request(key, standing, f"{key} after {last}", **tags)
 
 
-@dg.schedule(
-    name="nightly_round",
-    cron_schedule=_recipe.rounds.cron,
-    execution_timezone=_recipe.rounds.timezone,
-    job=synthesize,
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Adds a round and runs it, at the recipe's rounds.cron. A newest round that is not "
-    "complete (it failed, was stopped, imported or only added) is finished instead; one that is "
-    "being made is left alone.",
-)
+def _at_rounds_cron(tick: Tick) -> dg.ScheduleDefinition:
+    """The schedule of a tick. What cron takes is Dagster's to say; which field it is, ours."""
+    try:
+        return dg.schedule(
+            name=tick.__name__,
+            cron_schedule=_recipe.rounds.cron,
+            execution_timezone=_recipe.rounds.timezone,
+            job=synthesize,
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            description="Adds a round and runs it, at the recipe's rounds.cron. A newest round "
+            "that is not complete (it failed, was stopped, imported or only added) is finished "
+            "instead; one that is being made is left alone.",
+        )(tick)
+    except dg.DagsterInvalidDefinitionError as error:
+        raise RecipeError(
+            f"recipe {recipe_name()}: rounds.cron = {_recipe.rounds.cron!r}: {error}"
+        ) from error
+
+
+@_at_rounds_cron
 def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One tick; evaluating it twice requests nothing twice."""
     standing = Standing.of(context.instance, _open_lake(load_recipe()))

@@ -207,16 +207,21 @@ SHARES: tuple[Share, ...] = (
 )
 
 _YIELD_SAYS = (
-    "The kept share of the candidates is within checks.yield_band, or three standard deviations, "
-    f"of its mean over up to {PAST} earlier rounds."
+    "The kept share of the candidates is within checks.yield_band, less where nearly all or none "
+    f"are kept, or three standard deviations, of its mean over up to {PAST} earlier rounds."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. `share` is what it looked at, None where there is nothing to say; of the
-    `offending` ids, `named` has the worst few; `reasons` are what became of how much of the
-    candidates, here and before."""
+    """What a check found.
+
+    Attributes:
+        share: what it looked at, None where there is nothing to say.
+        offending: how many ids; `named` has the worst few.
+        reasons: what became of how much of the candidates, here and before.
+        figure: what the share is called among the table's metadata, if it is there.
+    """
 
     name: str
     passed: bool
@@ -226,6 +231,7 @@ class Finding:
     offending: int = 0
     named: tuple[str, ...] = ()
     reasons: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    figure: str = ""
 
 
 def of_table(table: Table) -> dict[str, str]:
@@ -240,27 +246,22 @@ def of_table(table: Table) -> dict[str, str]:
     return found
 
 
-def figures(table: Table) -> dict[str, str]:
-    """What the shares of a table's checks are called among its metadata, by check."""
-    return {check.name: check.figure for check in SHARES if check.table == table.name}
-
-
 def run(session: Session, recipe: Recipe, table: Table) -> Iterator[Finding]:
     """What the checks of a table find in the session's round. One that cannot be computed does not
     pass, and says why: the table stands."""
-    checks: dict[str, Callable[[], Finding]] = {
-        check.name: partial(_share, session, recipe, check)
+    found: list[tuple[str, str, Callable[[], Finding]]] = [
+        (check.name, check.figure, partial(_share, session, recipe, check))
         for check in SHARES
         if check.table == table.name
-    }
+    ]
     if has_yield(table):
-        checks[USUAL_YIELD] = partial(_usual_yield, session, recipe, table)
-    for name, find in checks.items():
+        found.append((USUAL_YIELD, "", partial(_usual_yield, session, recipe, table)))
+    for name, figure, find in found:
         try:
             session.scan(table.name)
             if table.is_decision:
                 session.scan(table.name, under=f"{table.name}_candidates", candidates=True)
-            yield find()
+            yield replace(find(), figure=figure)
         except (LakeError, duckdb.Error) as error:
             reason = str(error).splitlines()[0]
             yield Finding(name, False, f"could not be computed: {reason}")
@@ -336,7 +337,8 @@ def _usual_yield(session: Session, recipe: Recipe, table: Table) -> Finding:
     spread = max(
         sqrt(usual * (1 - usual) / here.candidates), pstdev(of_round.share for of_round in past)
     )
-    off = max(band, _SIGMAS * spread)
+    # The band is of a yield of one half: 15 points off are half of it, but all of one of a tenth.
+    off = max(band * 2 * min(usual, 1 - usual), _SIGMAS * spread)
     told = f"{here.share:.1%}, {usual:.1%} over {len(past)} earlier rounds; warns {off:.1%} off"
     if abs(here.share - usual) < off:
         return Finding(name, True, told, here.share, off)

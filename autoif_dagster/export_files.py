@@ -1,7 +1,8 @@
 """Files that trainers read, below `exports/` of a home.
 
 Every file is made whole aside before the first one is put into its place, so that a full disk
-replaces none; the manifest goes last. A file whose bytes did not change is not touched.
+replaces none; the manifest goes last. A file whose bytes did not change is not touched, and one
+that the manifest has from the same rows is not made at all.
 
 Lines stand in the order of their rounds and, within one, of their ids: equal rows give equal bytes
 on any machine, a round that comes last only appends, and a round's lines are as good as shuffled,
@@ -12,7 +13,7 @@ by the first digits of their ids and sorted one file at a time.
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +26,7 @@ from autoif_dagster.home import Home
 from autoif_dagster.lake import Session, publish_file
 from autoif_dagster.recipe import Recipe, recipe_hash, recipe_name
 from autoif_dagster.records import ExportedFile
-from autoif_dagster.stages.exports import EXPORTS, Export, to_line
+from autoif_dagster.stages.exports import EXPORTS, LINES_VERSION, Export, to_line
 
 MANIFEST = "manifest.json"
 
@@ -45,27 +46,53 @@ def write_exports(session: Session, recipe: Recipe) -> list[ExportedFile]:
         LakeError: a file cannot be written; none was replaced.
     """
     home = session.lake.home
-    made: list[tuple[Path, Path]] = []
-    files: list[ExportedFile] = []
+    standing = _standing(home)
+    made: list[tuple[Path, Path, str]] = []
+    files: dict[str, ExportedFile] = {}  # by what they were made from
     with home.scratch() as scratch:
         for export in EXPORTS:
+            made_from = _made_from(session, export)
+            if made_from in standing:
+                files[made_from] = standing[made_from]
+                continue
             path, new = home.exports / export.file, scratch / export.file.replace("/", "-")
             with _telling(path):
-                files.append(_write(session, export, new, scratch))
-            made.append((path, new))
+                files[made_from] = _write(session, export, new, scratch)
+            made.append((path, new, files[made_from].sha256))
         path, new = home.exports / MANIFEST, scratch / MANIFEST
+        manifest = _manifest(home, recipe, files)
         with _telling(path), new.open("wb") as out:
-            out.write(_manifest(home, recipe, files))
+            out.write(manifest)
             _sync(out)
-        made.append((path, new))
-        for path, _ in made:
+        made.append((path, new, hashlib.sha256(manifest).hexdigest()))
+        for path, _, _ in made:
             with _telling(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-        for path, new in made:
+        for path, new, sha256 in made:
             with _telling(path):
-                if not _same(new, path):
+                if not _holds(path, new.stat().st_size, sha256):
                     publish_file(new, path)
-    return files
+    return list(files.values())
+
+
+def _made_from(session: Session, export: Export) -> str:
+    """What gives the same file: the rows of its source, written down in the same way."""
+    rows = session.published(export.source).content_hash
+    return f"{export.file} {LINES_VERSION} {rows}"
+
+
+def _standing(home: Home) -> dict[str, ExportedFile]:
+    """The files of the manifest that are there in their size, by what they were made from."""
+    try:
+        told = orjson.loads((home.exports / MANIFEST).read_bytes())
+        files = {file.pop("made_from"): ExportedFile(**file) for file in told["files"]}
+        return {
+            made_from: file
+            for made_from, file in files.items()
+            if (home.exports / file.file).stat().st_size == file.bytes
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}  # none yet, or somebody's own: everything is made
 
 
 @contextmanager
@@ -122,27 +149,25 @@ def _lines(
         path.unlink()
 
 
-def _manifest(home: Home, recipe: Recipe, files: Sequence[ExportedFile]) -> bytes:
+def _manifest(home: Home, recipe: Recipe, files: Mapping[str, ExportedFile]) -> bytes:
     """What the files hold and where it is from. `recipe` is the one they were written under; a
     round may have been made under another."""
     told = {
         "lineage": home.lineage,
         "note": _LINEAGE[home.lineage],
         "recipe": {"name": recipe_name(), "hash": recipe_hash(recipe)},
-        "rounds": sorted({key for file in files for key in file.rounds}),
-        "files": [asdict(file) for file in files],
+        "rounds": sorted({key for file in files.values() for key in file.rounds}),
+        "files": [{**asdict(f), "made_from": made_from} for made_from, f in files.items()],
     }
     return orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _same(new: Path, path: Path) -> bool:
+def _holds(path: Path, size: int, sha256: str) -> bool:
     """Whether a file stands already as it would be put there."""
-    if not path.is_file() or path.stat().st_size != new.stat().st_size:
+    if not path.is_file() or path.stat().st_size != size:
         return False
-    with new.open("rb") as one, path.open("rb") as other:
-        return hashlib.file_digest(one, "sha256").digest() == (
-            hashlib.file_digest(other, "sha256").digest()
-        )
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
 def _sync(file: IO[bytes]) -> None:

@@ -21,12 +21,12 @@ from autoif_dagster.importers import Source, rows
 from autoif_dagster.importers.shapes import FOREIGN
 from autoif_dagster.instance import open_instance
 from autoif_dagster.lake import Lake, TableFile, Written, publish_file
-from autoif_dagster.materialization import from_file, materialization
 from autoif_dagster.partitions import NAME, NO_KEY_LEFT, next_round, taken_rounds
 from autoif_dagster.plain_errors import plain_errors
 from autoif_dagster.progress import Reporter, console_if
 from autoif_dagster.recipe import Recipe
 from autoif_dagster.records import PARTS, TABLES, RoundPlan
+from autoif_dagster.showing import from_file, materialization
 
 _REPLIES = "generations"
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 import dagster as dg
 
 from autoif_dagster.errors import InputError
-from autoif_dagster.materialization import Materialized
+from autoif_dagster.showing import Materialized
 
 T = TypeVar("T")
 

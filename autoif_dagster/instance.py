@@ -7,7 +7,6 @@ folder does without.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -21,10 +20,7 @@ from autoif_dagster.home import home_path, unusable
 if TYPE_CHECKING:
     import dagster as dg
 
-# Copies that nobody edited follow the shipped settings; this is what was shipped before.
-_SHIPPED_BEFORE = frozenset({"1162ca7ba2e6cb6a68615795f1569229ab57ba9e27166f12e1f0453fffd71416"})
 _CANCELING_S = 10.0
-_LOOKED_AT_S = 15.0  # the daemon looks every five
 
 
 @contextmanager
@@ -47,24 +43,15 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def _settle(instance: dg.DagsterInstance) -> None:
-    from dagster._daemon.auto_run_reexecution import event_log_consumer as consumer
-
     instance.get_runs_count()
     instance.get_dynamic_partitions("rounds")
     instance.all_instigator_state()
-    # The daemon that retries lost runs warns when it finds no cursors, and starts at the newest
-    # event. So do we, without the warning.
-    newest = str(instance.event_log_storage.get_maximum_record_id() or 0)
-    keys = {consumer._create_cursor_key(kind) for kind in consumer.DAGSTER_EVENT_TYPES}
-    known = instance.daemon_cursor_storage.get_cursor_values(keys)
-    if missing := keys - known.keys():
-        instance.daemon_cursor_storage.set_cursor_values(dict.fromkeys(missing, newest))
 
 
 def prepare_instance() -> Path:
     """Make the instance's folder with its settings unless it is there: `DAGSTER_HOME` where that is
-    set, else `$AUTOIF_HOME/dagster`, which `DAGSTER_HOME` then names. Settings of an earlier
-    version that nobody edited are brought up to date.
+    set, else `$AUTOIF_HOME/dagster`, which `DAGSTER_HOME` then names. Settings that are
+    there stay as they are.
 
     Raises:
         HomeError: the folder cannot be written.
@@ -74,9 +61,10 @@ def prepare_instance() -> Path:
     settings = folder / "dagster.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not settings.exists() or _is_of_before(settings):
+        if not settings.exists():
             new = settings.with_suffix(".new")
-            new.write_text(_shipped(), "utf-8")
+            shipped = files("autoif_dagster").joinpath("dagster.yaml").read_text("utf-8")
+            new.write_text(shipped, "utf-8")
             new.replace(settings)
     except OSError as error:
         raise unusable(folder, error) from error
@@ -87,14 +75,6 @@ def prepare_instance() -> Path:
 def watches_runs(folder: Path) -> bool:
     """Whether an instance's settings, which may be somebody's own, tell lost runs from living."""
     return "WatchfulRunLauncher" in (folder / "dagster.yaml").read_text("utf-8")
-
-
-def _shipped() -> str:
-    return files("autoif_dagster").joinpath("dagster.yaml").read_text("utf-8")
-
-
-def _is_of_before(settings: Path) -> bool:
-    return hashlib.sha256(settings.read_bytes()).hexdigest() in _SHIPPED_BEFORE
 
 
 def withdraw(instance: dg.DagsterInstance, socket: str) -> int:
@@ -138,40 +118,6 @@ def withdraw(instance: dg.DagsterInstance, socket: str) -> int:
     for run in going_on:
         instance.report_run_canceled(run)
     return len(queued) + len(ours)
-
-
-def overlooked(instance: dg.DagsterInstance) -> list[str]:
-    """Lost runs that are to be retried and that the daemon has not looked at for some time."""
-    import dagster as dg
-    from dagster._core.storage import tags
-
-    lost = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={tags.WILL_RETRY_TAG: "true"})
-    return [
-        record.dagster_run.run_id
-        for record in instance.get_run_records(lost, limit=20)
-        if tags.AUTO_RETRY_RUN_ID_TAG not in record.dagster_run.tags
-        and (record.end_time or 0.0) < time.time() - _LOOKED_AT_S
-    ]
-
-
-def look_again(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Make the daemon that retries lost runs look at one once more.
-
-    Dagster (1.13) logs that a run failed, and then sets its status. A daemon that looks in between
-    passes the run over for good: its status says that it goes on. Looking twice at others changes
-    nothing.
-    """
-    import dagster as dg
-    from dagster._daemon.auto_run_reexecution import event_log_consumer as consumer
-
-    kind = dg.DagsterEventType.RUN_FAILURE
-    events = instance.event_log_storage.get_logs_for_all_runs_by_log_id(
-        after_cursor=0, dagster_event_type={kind}
-    )
-    for log_id, event in events.items():
-        if event.run_id == run_id:
-            cursor = {consumer._create_cursor_key(kind): str(log_id - 1)}
-            instance.daemon_cursor_storage.set_cursor_values(cursor)
 
 
 def _is_over(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -13,25 +13,26 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from autoif_dagster.errors import AutoIFError
-from autoif_dagster.instance import look_again, open_instance, overlooked, withdraw
+from autoif_dagster.instance import open_instance, withdraw
+from autoif_dagster.lost_runs import LostRuns, start_cursors
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
 _POLL_S = 0.2
-_LOOK_S, _LOOKS = 10.0, 3
+_LOOK_S = 10.0
 _ENDING_S = 10.0  # what Dagster's processes take is a second or two
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 _LOADED = """query { workspaceOrError { ... on Workspace { locationEntries {
-  loadStatus locationOrLoadError { ... on PythonError { message } } } } } }"""
+  loadStatus displayMetadata { key value }
+  locationOrLoadError { ... on PythonError { message } } } } } }"""
 
 
 class Keeper:
@@ -58,8 +59,8 @@ class Keeper:
             ["--module-name", "autoif_dagster.definitions"],
             folder=Path.cwd(),  # relative paths of the recipe mean this folder
         )
-        with open_instance():  # made by one process, before three use it
-            pass
+        with open_instance() as instance:  # made by one process, before three use it
+            start_cursors(instance)
         # The socket appears when the definitions are loaded, or their error is known.
         if (ended := self._wait(self._socket.exists)) is not None:
             return ended
@@ -91,14 +92,10 @@ class Keeper:
 
     def _watch(self) -> int:
         """Stay until told to end, and see to it that lost runs are retried."""
-        looked: Counter[str] = Counter()
         with open_instance() as instance:
+            lost = LostRuns(instance, say)
             while (ended := self._pause(_LOOK_S)) is None:
-                with suppress(Exception):  # a full disk: another time
-                    for run_id in overlooked(instance):
-                        looked[run_id] += 1
-                        if looked[run_id] <= _LOOKS:  # of some the daemon knows why it does not
-                            look_again(instance, run_id)
+                lost.point_out()
         return ended
 
     def _pause(self, seconds: float) -> int | None:
@@ -172,29 +169,30 @@ class Keeper:
         return self._children[name].poll() is None
 
     def _answers(self) -> bool:
-        told = self._ask(_LOADED)
-        if told is None:
-            return False
-        entries = told["workspaceOrError"]["locationEntries"]
-        if not entries or any(entry["loadStatus"] != "LOADED" for entry in entries):
-            return False
-        for entry in entries:
-            if message := entry["locationOrLoadError"].get("message"):
-                say(f"The definitions could not be loaded: {message.strip()}")
-        return True
+        errors = load_errors(self._url, self._socket)
+        for message in errors or ():
+            say(f"The definitions could not be loaded: {message.strip()}")
+        return errors is not None
 
-    def _ask(self, query: str) -> Any:
-        request = urllib.request.Request(
-            f"{self._url}/graphql",
-            json.dumps({"query": query}).encode(),
-            {"content-type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=5) as reply:
-                answer = json.load(reply)
-        except (OSError, ValueError):
+
+def load_errors(url: str, code_server: Path) -> list[str] | None:
+    """What kept the webserver at `url` from loading the definitions that `code_server`, a socket,
+    serves; None as long as it is not done, or is a server of something else."""
+    request = urllib.request.Request(
+        f"{url}/graphql",
+        json.dumps({"query": _LOADED}).encode(),
+        {"content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            (entry,) = json.load(reply)["data"]["workspaceOrError"]["locationEntries"]
+        ours = {"key": "socket", "value": str(code_server)} in entry["displayMetadata"]
+        if not ours or entry["loadStatus"] != "LOADED":
             return None
-        return answer.get("data")
+        message = entry["locationOrLoadError"].get("message")
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return None
+    return [message] if message else []
 
 
 @contextmanager

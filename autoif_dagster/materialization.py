@@ -1,5 +1,5 @@
-"""How a table becomes an asset: its grain, schema and code version on the definition; its row
-count, funnel, reasons and preview on every materialization.
+"""How a table becomes an asset: its grain, schema, checks and code version on the definition. What
+a materialization then shows is `showing`'s.
 
 An asset's code version is a hash of what shapes its rows: the prompt templates it renders, the SQL
 it runs and the recipe fields it uses. Changing one of them makes the UI mark exactly the assets
@@ -10,21 +10,20 @@ keeps it as it was read and reports it.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import dagster as dg
 
-from autoif_dagster import checks, pictures, plots, prompts, sql
-from autoif_dagster.clients.log.logged import LoggedClient
+from autoif_dagster import prompts, sql
 from autoif_dagster.errors import BudgetError, CallError, LakeError
 from autoif_dagster.ids import digest
-from autoif_dagster.imported import Origin, origin_of
-from autoif_dagster.lake import Lake, Session, Written
+from autoif_dagster.imported import origin_of
+from autoif_dagster.lake import Lake, Session
 from autoif_dagster.partitions import rounds
-from autoif_dagster.recipe import Recipe, load_recipe, recipe_hash, recipe_name, values_at
+from autoif_dagster.recipe import Recipe, load_recipe, values_at
 from autoif_dagster.records import TABLES, Table
-from autoif_dagster.stages import clip
+from autoif_dagster.showing import Materialized, checks_of, from_file, materialized
 
 MODEL_POOL = "supervisor"  # steps that need the model; one run at a time holds it
 _MODEL_FIELDS = (
@@ -40,18 +39,6 @@ _MODEL_FIELDS = (
     "vllm.engine",
     "simulator",
 )
-HAS_ROWS = "has_rows"
-ACCOUNTED_FOR = "accounted_for"
-
-_PREVIEW_ROWS = 5
-_PREVIEW_CHARS = 120
-_SIMULATED = "planted by the simulated supervisor; train nothing on it"
-
-if TYPE_CHECKING:
-    Materialized = dg.MaterializeResult[Any]
-else:
-    # Dagster does not recognise its own result type with a parameter, and mypy insists on one.
-    Materialized = dg.MaterializeResult
 
 AssetFunction = Callable[..., Materialized]
 
@@ -63,6 +50,7 @@ def table_asset(
     fields: Sequence[str] = (),
     templates: Sequence[str] = (),
     queries: Sequence[str] = (),
+    version: str = "",
     asks_model: bool = False,
 ) -> Callable[[AssetFunction], dg.AssetsDefinition]:
     """Make the decorated function the asset of the table of the same name.
@@ -73,14 +61,15 @@ def table_asset(
         fields: sections or fields of the recipe that shape its rows.
         templates: kinds of prompt it renders.
         queries: SQL files it runs.
+        version: of what else shapes its rows, raised by hand.
         asks_model: whether it needs the supervisor (and its place in the pool).
     """
 
     def decorate(function: AssetFunction) -> dg.AssetsDefinition:
         maker = "ai" if asks_model else "python"
         of_model = _MODEL_FIELDS if asks_model else ()
-        version = code_version((*fields, *of_model), templates, queries)
-        return _asset(function, function.__name__, group, deps, maker, version, asks_model)
+        whole = code_version((*fields, *of_model), templates, queries, version)
+        return _asset(function, function.__name__, group, deps, maker, whole, asks_model)
 
     return decorate
 
@@ -174,7 +163,7 @@ def _asset(
         metadata={"dagster/column_schema": column_schema(table)},
         check_specs=[
             dg.AssetCheckSpec(check, asset=name, description=text)
-            for check, text in _checks(table).items()
+            for check, text in checks_of(table).items()
         ],
     )(function)
 
@@ -235,25 +224,9 @@ def _unless_imported(name: str, function: AssetFunction) -> AssetFunction:
     return materialize
 
 
-def from_file(origin: Origin) -> dict[str, float | str]:
-    """What is shown of a table that came from a file."""
-    return {"imported_from": origin.source}
-
-
 def _description(table: Table, function: AssetFunction) -> str:
     more = " ".join((function.__doc__ or "").split())
     return f"{table.grain} {more}".strip()
-
-
-def _checks(table: Table) -> dict[str, str]:
-    if not table.is_decision:
-        own = {HAS_ROWS: "The table has at least one row, if the recipe asks for any."}
-    else:
-        own = {
-            HAS_ROWS: "The table has at least one kept row.",
-            ACCOUNTED_FOR: "Kept and rejected rows add up to the candidates counted upstream.",
-        }
-    return own | checks.of_table(table)
 
 
 @functools.cache
@@ -263,14 +236,19 @@ def _recipe() -> Recipe:
 
 
 def code_version(
-    fields: Sequence[str], templates: Sequence[str] = (), queries: Sequence[str] = ()
+    fields: Sequence[str],
+    templates: Sequence[str] = (),
+    queries: Sequence[str] = (),
+    version: str = "",
 ) -> str:
-    """A hash of the recipe fields, prompt templates and SQL that shape an asset's rows."""
+    """A hash of the recipe fields, prompt templates and SQL that shape an asset's rows, and of the
+    version that was given to what else does."""
     values = values_at(_recipe(), fields)
     return digest(
         *(f"{name}={value!r}" for name, value in sorted(values.items())),
         *(prompts.load(kind).content_hash for kind in templates),
         *(sql.load(name) for name in queries),
+        *filter(None, [version]),
     )[:16]
 
 
@@ -289,185 +267,3 @@ def column_schema(table: Table) -> dg.TableSchema:
             for column in table.columns
         ]
     )
-
-
-def materialized(
-    context: dg.AssetExecutionContext,
-    recipe: Recipe,
-    session: Session,
-    written: Written,
-    *,
-    client: LoggedClient | None = None,
-    figures: Mapping[str, float | str] | None = None,
-    texts: Mapping[str, str] | None = None,
-    may_be_empty: bool = False,
-) -> Materialized:
-    """What an asset returns: one funnel line in the log, the same figures as metadata, pictures,
-    checks.
-
-    Args:
-        recipe: holds from where on a check warns.
-        client: the client that asked for this table, whose counts are shown.
-        figures: further numbers of the stage.
-        texts: further Markdown, under its names.
-        may_be_empty: whether the recipe asks for no rows, as of an option that is off.
-    """
-    numbers = _numbers(written) | dict(figures or {})
-    numbers["recipe"] = f"{recipe_name()} {recipe_hash(recipe)}"
-    if client is not None:
-        numbers |= {"model": client.fingerprint, **client.pace.figures()}
-    context.log.info(
-        f"{written.table.name}: "
-        + ", ".join(
-            f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items()
-        )
-    )
-    findings = list(checks.run(session, recipe, written.table))
-    for finding in findings:
-        if not finding.passed:
-            context.log.warning(f"{written.table.name}: {finding.name}: {finding.told}")
-    names = checks.figures(written.table)
-    numbers |= {names[f.name]: f.share for f in findings if f.name in names and f.share is not None}
-    return dg.MaterializeResult(
-        metadata=numbers
-        | _looks(session, written)
-        | {name: dg.MetadataValue.md(text) for name, text in (texts or {}).items()}
-        | dict(_pictures(context, recipe, session, written.table)),
-        data_version=dg.DataVersion(written.content_hash),
-        check_results=[
-            *_check_results(written, may_be_empty),
-            *(_check_result(written.table, finding) for finding in findings),
-        ],
-    )
-
-
-def _pictures(
-    context: dg.AssetExecutionContext, recipe: Recipe, session: Session, table: Table
-) -> Iterator[tuple[str, dg.MetadataValue[Any]]]:
-    for name, draw in pictures.of_table(table):
-        try:
-            png = draw(session, recipe, table)
-        except Exception as error:  # the table stands, whatever is wrong with its picture
-            context.log.warning(f"{table.name}: no picture of {name}: {error!r}")
-            continue
-        if png is not None:
-            yield name, dg.MetadataValue.md(plots.inline(name, png))
-
-
-def _check_result(table: Table, finding: checks.Finding) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {"offending": finding.offending}
-    if finding.share is not None:
-        metadata["share"] = finding.share
-    if finding.threshold is not None:
-        metadata["threshold"] = finding.threshold
-    if finding.named:
-        listed = [f"- `{item}`" for item in finding.named]
-        if more := finding.offending - len(listed):
-            listed.append(f"- and {more:,} more")
-        metadata["offenders"] = dg.MetadataValue.md("\n".join(listed))
-    if finding.reasons:
-        rows = [(what, f"{a:.1%}", f"{b:.1%}") for what, (a, b) in finding.reasons.items()]
-        metadata["reasons"] = dg.MetadataValue.md(
-            markdown_table(("of the candidates", "now", "before"), rows)
-        )
-    return dg.AssetCheckResult(
-        check_name=finding.name,
-        asset_key=table.name,
-        passed=finding.passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=finding.told,
-        metadata=metadata,
-    )
-
-
-def materialization(
-    session: Session, written: Written, figures: Mapping[str, float | str]
-) -> dg.AssetMaterialization:
-    """The event of a table that no run made."""
-    return dg.AssetMaterialization(
-        asset_key=written.table.name,
-        partition=session.round_key,
-        metadata=_numbers(written) | dict(figures) | _looks(session, written),
-        tags={"dagster/data_version": written.content_hash},
-    )
-
-
-def _numbers(written: Written) -> dict[str, Any]:
-    """How many rows there are, and what became of them."""
-    table = written.table
-    rows = "dagster/partition_row_count" if table.per_round else "dagster/row_count"
-    numbers: dict[str, Any] = {rows: written.rows}
-    if table.is_decision:
-        numbers |= {
-            "candidates": written.rows,
-            "kept": written.kept,
-            "rejected": written.rows - written.kept,
-            "yield": written.kept / written.rows if written.rows else 0.0,
-        }
-    return numbers
-
-
-def _looks(session: Session, written: Written) -> dict[str, Any]:
-    """Where the table is, some of its rows, and why others fell."""
-    metadata: dict[str, Any] = {
-        "path": dg.MetadataValue.path(str(written.path)),
-        "preview": dg.MetadataValue.md(_preview(session, written.table)),
-    }
-    if session.lake.home.lineage == "simulated":
-        metadata["simulated"] = _SIMULATED
-    if written.reasons:
-        by_count = sorted(written.reasons.items(), key=lambda item: (-item[1], item[0]))
-        metadata["rejections"] = dg.MetadataValue.md(
-            markdown_table(("reason", "rows"), [(r, str(n)) for r, n in by_count])
-        )
-    return metadata
-
-
-def _check_results(written: Written, may_be_empty: bool) -> list[dg.AssetCheckResult]:
-    table = written.table
-    results = [
-        dg.AssetCheckResult(
-            check_name=HAS_ROWS,
-            asset_key=table.name,
-            passed=written.kept > 0 or may_be_empty,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"rows": written.kept},
-        )
-    ]
-    if table.is_decision:
-        rejected = sum(written.reasons.values())
-        expected = written.rows if written.expected is None else written.expected
-        results.append(
-            dg.AssetCheckResult(
-                check_name=ACCOUNTED_FOR,
-                asset_key=table.name,
-                passed=written.kept + rejected == written.rows,
-                metadata={"candidates": expected, "kept": written.kept, "rejected": rejected},
-            )
-        )
-    return results
-
-
-def _preview(session: Session, table: Table) -> str:
-    session.scan(table.name, under="preview")
-    names = [
-        c.name
-        for c in table.columns
-        if c.name not in {"round", "reason", "detail"}
-        # An id takes as much room as three lines of text: the row's own is enough to ask for more.
-        and (c.name in table.key or not c.name.endswith(("_id", "_ids")))
-    ]
-    columns = ", ".join(f'"{name}"' for name in names)
-    rows = session.con.execute(f"SELECT {columns} FROM preview LIMIT {_PREVIEW_ROWS}").fetchall()
-    return markdown_table(names, [tuple("" if v is None else str(v) for v in row) for row in rows])
-
-
-def markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of clipped cells."""
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    for row in rows:
-        cells = (
-            clip(cell, _PREVIEW_CHARS).replace("|", "\\|").replace("<", "&lt;") for cell in row
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)

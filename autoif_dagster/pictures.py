@@ -7,7 +7,7 @@ from autoif_dagster.checks import define_kinds
 from autoif_dagster.lake import Session
 from autoif_dagster.recipe import Recipe, least
 from autoif_dagster.records import TABLES, Table
-from autoif_dagster.yields import has_yield, yields
+from autoif_dagster.yields import has_yield
 
 Draw = Callable[[Session, Recipe, Table], bytes | None]
 
@@ -23,8 +23,6 @@ def of_table(table: Table) -> Iterator[tuple[str, Draw]]:
         yield "kinds_of_constraint", _kinds
     if table.name in ("sft_dataset", "dpo_pairs"):
         yield "funnel", _funnel
-    if has_yield(table):
-        yield "yield_per_round", _yields
     if table.name == "dataset_report":
         yield "yields_per_round", _reported_yields
         yield "funnel", _reported_funnel
@@ -91,17 +89,8 @@ def _funnel(session: Session, _: Recipe, table: Table) -> bytes | None:
     return plots.funnel(steps)
 
 
-def _yields(session: Session, _: Recipe, table: Table) -> bytes | None:
-    """None in the first round, which is no line."""
-    found = yields(session, table)
-    if len(found) < 2:
-        return None
-    shares = {table.name: [of_round.share for of_round in found]}
-    return plots.yields([of_round.round for of_round in found], shares)
-
-
 def _reported_yields(session: Session, _: Recipe, table: Table) -> bytes | None:
-    """None with a single round, as above."""
+    """None with a single round, which is no line."""
     shares: dict[str, dict[str, float | None]] = {}
     session.scan(table.name)
     reported = "SELECT round, stage, kept_share FROM dataset_report ORDER BY round"

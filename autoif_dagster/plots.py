@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _WIDE, _DPI = 5.0, 100  # inches, pixels per inch
 _INK, _QUIET, _GROUND, _KEPT, _FALLEN = "#24292f", "#6e7781", "#ffffff", "#2f6fb7", "#d5dce4"
-_LINES = "#2f6fb7 #d1662c #2e8b57 #8e5bb5 #b8860b #c2416b #3aa0a8 #7a5c4d #5f6b7a #8fae1b".split()
+_LINES = "#2f6fb7 #d1662c #2e8b57 #8e5bb5 #24292f #c2416b #3aa0a8 #7a5c4d #5f6b7a #8fae1b".split()
 _STYLE: dict[Any, Any] = {  # matplotlib types its names one by one
     "axes.edgecolor": _FALLEN,
     "axes.facecolor": _GROUND,

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv import load_dotenv
 
 from autoif_dagster.errors import AutoIFError, CallError
 from autoif_dagster.home import home_path, unusable
@@ -38,17 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
     wrong."""
     parser = argparse.ArgumentParser(prog="make ui", description="Open Dagster's UI on this home.")
     parser.add_argument("--port", type=int, default=_USUAL_PORT, help="default: %(default)s")
-    parser.add_argument(
-        "--with-parent", action="store_true", help="stop when whoever started this ends"
-    )
     call = parser.parse_args(arguments)
     try:
-        os.environ |= {k: v for k, v in dotenv_values(".env").items() if v is not None}
+        if not 0 < call.port < 2**16:
+            raise CallError(f"--port {call.port}: a port is a number from 1 to {2**16 - 1}")
+        load_dotenv(".env")  # what the environment says already, it goes on saying
         load_recipe()
         folder = prepare_instance()
         os.environ["AUTOIF_HOME"] = str(home_path())
         with _alone(folder) as address:
-            return _launch(folder, address, call.port, call.with_parent)
+            return _launch(folder, address, call.port)
     except AutoIFError as error:
         for line in str(error).splitlines():
             say(f"make ui: {line}")
@@ -76,16 +75,15 @@ def _alone(folder: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _launch(folder: Path, address: Path, port: int, with_parent: bool) -> int:
-    """Fork the keeper and hand on the signals that end us."""
+def _launch(folder: Path, address: Path, port: int) -> int:
+    """Fork the keeper and hand on the signals that end us; the end of whoever started us is one."""
     parent = os.getppid()
     ending = {s for s in _ENDING if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN}
     for number in ending:  # a shell's background ignores SIGINT
         signal.signal(number, signal.SIG_DFL)
     awaited = ending | {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
-    if with_parent:
-        end_with(parent)
+    end_with(parent)
     launcher = os.getpid()
     keeper = os.fork()
     if keeper == 0:

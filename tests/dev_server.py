@@ -129,8 +129,8 @@ def start_ui(
     log = home / log_name
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "autoif_dagster.ui", "--with-parent", *arguments],
-            cwd=home,  # a checkout may hold somebody's .env, which would win
+            [sys.executable, "-m", "autoif_dagster.ui", *arguments],
+            cwd=home,  # a checkout may hold somebody's .env
             env=clean_environment(home) | settings,
             stdout=out,
             stderr=subprocess.STDOUT,

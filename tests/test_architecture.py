@@ -14,7 +14,7 @@ from tests.conftest import CHECKOUT
 PACKAGES = ("autoif_dagster", "assets", "tests", "benchmarks")
 MAY_IMPORT_DAGSTER = {
     "definitions", "demo", "imports", "instance", "resources", "partitions", "materialization",
-    "automation", "plain_errors", "liveness", "input_files", "refreshing",
+    "showing", "automation", "plain_errors", "liveness", "lost_runs", "input_files", "refreshing",
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 but not carried out."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from autoif_dagster.partitions import NAME
 from autoif_dagster.recipe import load_recipe
 from autoif_dagster.records import PARTS, TABLES, Generation, ReconstructedQuery, SftRow
 from autoif_dagster.resources import run_tags
+from tests.conftest import CHECKOUT, clean_environment
 
 RUN = dg.DagsterRunStatus
 REPOSITORY = defs.get_repository_def()
@@ -445,3 +448,18 @@ def _note_tokens(lake: Lake) -> None:
     )
     path = lake.home.lake / "generations" / "part.parquet"
     write_parquet(PARTS["generations"], path, [generation])
+
+
+def test_a_schedule_that_dagster_does_not_know_names_the_field(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import autoif_dagster.automation"],
+        env=clean_environment(tmp_path) | {"AUTOIF__ROUNDS__CRON": "0 24 * * *"},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert "RecipeError: recipe demo: rounds.cron = '0 24 * * *': Found invalid cron" in told

@@ -285,7 +285,7 @@ def test_what_is_no_id_is_a_wrong_call(
     assert len(err.splitlines()) == 1
 
 
-def test_an_unknown_id_names_where_was_looked_and_what_is_near(
+def test_an_unknown_id_names_where_was_looked(
     small_round: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     item = _one(small_round, ACCEPTED)
@@ -293,8 +293,7 @@ def test_an_unknown_id_names_where_was_looked_and_what_is_near(
     code, out, err = _explain(small_round.home, monkeypatch, capsys, wrong)
     assert (code, out) == (1, "")
     assert err == (
-        f"autoif: no response {wrong} in {small_round.home}: looked in responses of 1 rounds; "
-        f"near it: {item}\n"
+        f"autoif: no response {wrong} in {small_round.home}: looked in responses of 1 rounds\n"
     )
 
 
@@ -395,14 +394,14 @@ def test_seeds_and_queries_need_no_round(
     assert out.splitlines()[2] == "► kept in user_queries"
 
 
-def _second_round(home: Path, **changed: str) -> None:
-    """Make r0002 of r0001, with another expression for some columns of some tables."""
+def _second_round(home: Path, key: str = "r0002", **changed: str) -> None:
+    """Make another round of r0001, with another expression for some columns of some tables."""
     with duckdb.connect() as con:
         for path in (home / "lake").glob("*/r0001.parquet"):
-            replaced = f"'r0002' AS round{changed.get(path.parent.name, '')}"
+            replaced = f"'{key}' AS round{changed.get(path.parent.name, '')}"
             con.execute(
                 f"COPY (SELECT * REPLACE ({replaced}) FROM read_parquet('{path}')) "
-                f"TO '{path.with_name('r0002.parquet')}' (FORMAT parquet)"
+                f"TO '{path.with_name(f'{key}.parquet')}' (FORMAT parquet)"
             )
 
 
@@ -436,6 +435,30 @@ def test_of_several_rounds_the_latest_that_kept_it_is_told(
     code, out, err = _explain(copied, monkeypatch, capsys, item, "--round", "r0007")
     assert (code, out) == (2, "")
     assert "is not in round r0007; its rounds: r0001, r0002" in err
+
+
+def test_rounds_that_are_not_told_are_read_one_at_a_time_and_not_all(
+    small_round: Ran, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("r0002", "r0003", "r0004"):
+        _second_round(copied, key, augmented_instructions=", 'duplicate' AS reason")
+    item = _one(small_round, "SELECT instruction_id FROM sft_dataset LIMIT 1")
+    lake = Lake(existing_home(copied))
+    found = find(lake, item)
+    with Stories(lake) as stories:
+        assert stories.tell(found).round == "r0001"
+        scratch = [path for path in (copied / "scratch").iterdir() if path.is_dir()]
+        assert len(scratch) == 1  # each open session has one
+    monkeypatch.setattr("autoif_dagster.explain.stories._ROUNDS_READ", 2)
+    with Stories(lake, full=True) as stories:
+        story = stories.tell(found)
+        assert story.round == "r0004"
+        assert [row["round"] for row in story.rounds.rows] == ["r0003"]
+        assert (story.rounds.counts, story.rounds.left_out) == ({"all": 3, "duplicate": 1}, 2)
+        assert "other rounds  3: duplicate 1 …+2" in Pen(full=True, colour=False).tell(story)
+        of_first = stories.tell(found, "r0001").rounds
+        assert [row["round"] for row in of_first.rows] == ["r0004", "r0003"]
+        assert of_first.left_out == 1
 
 
 def test_verdicts_can_be_run_again(

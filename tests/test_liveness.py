@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +13,7 @@ from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 from dagster._daemon.auto_run_reexecution import event_log_consumer as consumer
 
 from autoif_dagster import instance as settings
+from autoif_dagster import lost_runs
 from autoif_dagster.liveness import WatchfulRunLauncher, hold, is_lost
 from tests.conftest import CHECKOUT
 from tests.dev_server import prepare_instance_at
@@ -106,36 +106,67 @@ def test_locks_of_runs_that_ended_are_swept(instance: dg.DagsterInstance) -> Non
 def test_a_lost_run_that_the_daemon_passed_over_is_pointed_out(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passed_over, retried = _run(instance), _run(instance)
-    for run in (retried, passed_over):
+    passed_over, *retried = (_run(instance) for _ in range(22))
+    for run in (passed_over, *retried):
         instance.report_run_failed(run)
-    instance.add_run_tags(retried.run_id, {AUTO_RETRY_RUN_ID_TAG: "another"})
-    assert settings.overlooked(instance) == [], "the daemon may still come to it"
-    monkeypatch.setattr(settings, "_LOOKED_AT_S", -60.0)
-    assert settings.overlooked(instance) == [passed_over.run_id]
+    for run in retried:
+        instance.add_run_tags(run.run_id, {AUTO_RETRY_RUN_ID_TAG: "another"})
+    monkeypatch.setattr(lost_runs, "_LOOKED_AT_S", 3_600.0)
+    assert lost_runs.overlooked(instance) == [], "the daemon may still come to it"
+    monkeypatch.setattr(lost_runs, "_LOOKED_AT_S", -60.0)
+    assert lost_runs.overlooked(instance) == [passed_over.run_id]
 
     kind = dg.DagsterEventType.RUN_FAILURE
     key = consumer._create_cursor_key(kind)
+    said: list[str] = []
+    lost = lost_runs.LostRuns(instance, said.append)
+    for _ in range(3):
+        instance.daemon_cursor_storage.set_cursor_values({key: "1000000"})
+        lost.point_out()
+        cursor = int(instance.daemon_cursor_storage.get_cursor_values({key})[key])
+        seen = instance.event_log_storage.get_logs_for_all_runs_by_log_id(
+            after_cursor=cursor, dagster_event_type={kind}
+        )
+        assert passed_over.run_id in {event.run_id for event in seen.values()}
     instance.daemon_cursor_storage.set_cursor_values({key: "1000000"})
-    settings.look_again(instance, passed_over.run_id)
-    cursor = int(instance.daemon_cursor_storage.get_cursor_values({key})[key])
-    seen = instance.event_log_storage.get_logs_for_all_runs_by_log_id(
-        after_cursor=cursor, dagster_event_type={kind}
-    )
-    assert [event.run_id for event in seen.values()] == [passed_over.run_id]
+    lost.point_out()
+    assert instance.daemon_cursor_storage.get_cursor_values({key}) == {key: "1000000"}, "enough"
+    assert said == []
 
 
-def test_settings_that_nobody_edited_follow_the_shipped_ones(home: Path) -> None:
+def test_what_keeps_lost_runs_from_being_retried_is_said_once(
+    instance: dg.DagsterInstance,
+) -> None:
+    said: list[str] = []
+    lost = lost_runs.LostRuns(instance, said.append)
+    database = Path(instance.root_directory) / "history/runs.db"
+    lost.point_out()
+    assert said == []
+    database.write_bytes(b"no database " * 1_000)
+    for _ in range(3):
+        lost.point_out()
+    assert len(said) == 1
+    assert "lost runs may not be retried for now: DatabaseError: " in said[0]
+
+
+def test_the_daemon_begins_at_the_newest_event_and_goes_on_where_it_is(
+    instance: dg.DagsterInstance,
+) -> None:
+    key = consumer._create_cursor_key(dg.DagsterEventType.RUN_FAILURE)
+    instance.report_run_failed(_run(instance))
+    lost_runs.start_cursors(instance)
+    newest = str(instance.event_log_storage.get_maximum_record_id())
+    assert instance.daemon_cursor_storage.get_cursor_values({key}) == {key: newest}
+    instance.report_run_failed(_run(instance))
+    lost_runs.start_cursors(instance)
+    assert instance.daemon_cursor_storage.get_cursor_values({key}) == {key: newest}
+
+
+def test_settings_stay_as_their_user_left_them(home: Path) -> None:
     folder = home / "dagster"
-    shipped = files("autoif_dagster").joinpath("dagster.yaml").read_text("utf-8")
-    folder.mkdir(parents=True)
-    before = (CHECKOUT / "tests/golden/dagster-before.yaml").read_text("utf-8")
-    (folder / "dagster.yaml").write_text(before, "utf-8")
-    assert not settings.watches_runs(folder)
     prepare_instance_at(folder)
-    assert (folder / "dagster.yaml").read_text("utf-8") == shipped
     assert settings.watches_runs(folder)
-
-    (folder / "dagster.yaml").write_text(before + "# mine\n", "utf-8")
+    (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", "utf-8")
     prepare_instance_at(folder)
-    assert (folder / "dagster.yaml").read_text("utf-8").endswith("# mine\n")
+    assert (folder / "dagster.yaml").read_text("utf-8") == "telemetry:\n  enabled: false\n"
+    assert not settings.watches_runs(folder)

@@ -32,12 +32,21 @@ def _shell(script: str, home: Path) -> str:
 
 
 def test_looking_at_the_data(small_round: Ran) -> None:
-    script = _block_with("duckdb.connect").replace(
+    script = _block_with("FROM rejections").replace(
         "data/autoif.duckdb", str(small_round.home / "autoif.duckdb")
     )
     shown = _shell(script, small_round.home)
     assert "instruction" in shown
     assert "low_accuracy" in shown
+
+
+def test_a_pair_is_explained(small_round: Ran) -> None:
+    script = _block_with("autoif explain").replace(
+        "data/autoif.duckdb", str(small_round.home / "autoif.duckdb")
+    )
+    shown = _shell(script, small_round.home)
+    assert shown.startswith("par_")
+    assert "released_pairs" in shown
 
 
 def test_verifying_from_the_shell(home: Path) -> None:

@@ -231,17 +231,15 @@ def test_a_budget_of_money_needs_prices(tmp_path: Path) -> None:
     ("field", "value"),
     [
         ("cron", "0 2 * *"),
-        ("cron", "0 24 * * *"),
-        ("cron", "0 0 31 2,4 *"),
-        ("cron", "0 0 30 2 sun"),
-        ("cron", "*/0 * * * *"),
+        ("cron", "0 2 * * * *"),
         ("cron", "at night"),
+        ("cron", ""),
         ("timezone", "Europe"),
         ("timezone", "../etc/passwd"),
         ("timezone", ""),
     ],
 )
-def test_a_schedule_that_no_daemon_could_keep_is_refused(
+def test_what_is_no_schedule_at_first_sight_is_refused(
     tmp_path: Path, field: str, value: str
 ) -> None:
     own = write(tmp_path / "own.toml", f'[rounds]\n{field} = "{value}"\n')
@@ -249,7 +247,7 @@ def test_a_schedule_that_no_daemon_could_keep_is_refused(
 
 
 @pytest.mark.parametrize(
-    "cron", ["* * * * *", "*/5 1-3 1,15 jan-mar mon-fri", "0 0 29 2 *", "5 4 * * 7"]
+    "cron", ["* * * * *", "*/5 1-3 1,15 jan-mar mon-fri", "0 22-2 * * *", "5/15 * * * *", "@daily"]
 )
 def test_a_schedule_that_is_taken_dagster_takes_too(tmp_path: Path, cron: str) -> None:
     own = write(tmp_path / "own.toml", f'[rounds]\ncron = "{cron}"\n')

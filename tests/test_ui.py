@@ -1,6 +1,8 @@
 """`make ui`: where it opens, and that nothing is left of it however it ends."""
 
 import fcntl
+import json
+import os
 import re
 import signal
 import socket
@@ -8,14 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from tests.conftest import SMALL, clean_environment
+from autoif_dagster import ui
+from autoif_dagster.keeper import load_errors
+from tests.conftest import CHECKOUT, SMALL, clean_environment
 from tests.dev_server import (
     address,
     connect,
@@ -136,7 +143,7 @@ def test_it_can_be_stopped_while_it_starts(home: Path, number: signal.Signals) -
 def test_it_ends_with_whoever_started_it(home: Path) -> None:
     """As it does with make, which can be killed too."""
     home.mkdir()
-    script = f"{sys.executable} -m autoif_dagster.ui --with-parent > ui.log 2>&1 & wait"
+    script = f"{sys.executable} -m autoif_dagster.ui > ui.log 2>&1 & wait"
     shell = subprocess.Popen(["sh", "-c", script], cwd=home, env=clean_environment(home))
     try:
         _starts(home, shell)
@@ -152,3 +159,101 @@ def test_a_wrong_recipe_is_told_before_anything_starts(home: Path) -> None:
     assert process.wait(_PATIENCE_S) == 2
     assert log.read_text("utf-8").startswith("make ui: AUTOIF__QUALITY__MIN_SCORE: quality.min")
     assert not (home / "dagster").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "opened"), [({"DAGSTER_HOME": "mine"}, "mine"), ({}, "env")]
+)
+def test_the_environment_beats_the_env_file(
+    home: Path, environment: dict[str, str], opened: str
+) -> None:
+    """As it does for every `autoif` command: one home must not have two instances."""
+    home.mkdir()
+    (home / ".env").write_text("DAGSTER_HOME=env\n", "utf-8")
+    with ExitStack() as stack:
+        for name in ("mine", "env"):  # each is open already, and says so at once
+            (home / name).mkdir()
+            file = stack.enter_context((home / name / "ui").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(name)
+            file.flush()
+        process, log = start_ui(home, **environment)
+        assert process.wait(_PATIENCE_S) == 1
+    assert log.read_text("utf-8").endswith(f"is open already: {opened}\n")
+
+
+def test_make_writes_the_env_file_once(tmp_path: Path) -> None:
+    def make() -> str:
+        command = ["make", "-s", "-f", str(CHECKOUT / "Makefile"), ".env"]
+        # Not a part of the make that may run this.
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+        subprocess.run(command, cwd=tmp_path, env=kept, check=True)
+        return (tmp_path / ".env").read_text("utf-8")
+
+    written = make()
+    assert written.splitlines() == [
+        f'AUTOIF_HOME="${{AUTOIF_HOME:-{tmp_path}/data}}"',
+        'DAGSTER_HOME="${AUTOIF_HOME}/dagster"',
+    ]
+    for edited in (written + "KEY=mine\n", 'AUTOIF_HOME="/mine"\nKEY=mine\n'):
+        (tmp_path / ".env").write_text(edited, "utf-8")
+        assert make() == edited
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536"])
+def test_a_port_that_is_none_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ui.main(["--port", port]) == 2
+    assert capsys.readouterr().out == (
+        f"make ui: --port {port}: a port is a number from 1 to 65535\n"
+    )
+
+
+class _Webserver(BaseHTTPRequestHandler):
+    """Answers anything with what is planted."""
+
+    answer: ClassVar[bytes]
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def _workspace(socket_path: str, status: str = "LOADED", error: str = "") -> dict[str, Any]:
+    entry = {
+        "loadStatus": status,
+        "displayMetadata": [
+            {"key": "host", "value": "localhost"},
+            {"key": "socket", "value": socket_path},
+        ],
+        "locationOrLoadError": {"message": error} if error else {},
+    }
+    return {"data": {"workspaceOrError": {"locationEntries": [entry]}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (_workspace("/ours/code"), []),
+        (_workspace("/ours/code", error="broken"), ["broken"]),
+        (_workspace("/ours/code", "LOADING"), None),
+        (_workspace("/foreign/code"), None),  # of another home, quicker at this port
+        ({"data": None, "errors": []}, None),
+        ({"detail": "not found"}, None),
+        (["some other", "program"], None),
+        ("no JSON", None),
+    ],
+)
+def test_only_the_webserver_that_was_started_counts(answer: object, told: list[str] | None) -> None:
+    class Planted(_Webserver):
+        answer: ClassVar[bytes]
+
+    Planted.answer = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+    with HTTPServer(("127.0.0.1", 0), Planted) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        found = load_errors(f"http://127.0.0.1:{server.server_port}", Path("/ours/code"))
+        thread.join()
+    assert found == told

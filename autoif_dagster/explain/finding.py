@@ -35,9 +35,8 @@ KINDS = {
 
 _DIGITS = 24
 _ID = re.compile(rf"({'|'.join(KINDS)})_([0-9a-f]{{1,{_DIGITS}}})")
-_SHOWN = 5  # of the ids that a beginning fits, or that are like an unknown one
+_SHOWN = 5  # of the ids that a beginning fits
 _MOST = 10_000  # rows that are looked at: an id may stand in every round
-_SIXTH = 6  # one digit in so many may differ, and still another id be meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def find(lake: Lake, given: str) -> Found:
 
     Raises:
         CallError: it is no id, or the beginning of several.
-        AutoIFError: there is nothing of that name; says where was looked, and what is like it.
+        AutoIFError: there is nothing of that name; says where was looked.
     """
     match = _ID.fullmatch(given.strip().lower())
     if match is None:
@@ -72,11 +71,10 @@ def find(lake: Lake, given: str) -> Found:
             for name, key in _look(session, table, column, f"{column} {fits}", wanted):
                 rounds.setdefault(name, set()).update(filter(None, [key]))
         if not rounds:
-            near = _near(session, places[:2], wanted, len(match[2]) // _SIXTH)
             tables = ", ".join(dict.fromkeys(table for table, _ in places))
             raise AutoIFError(
                 f"no {kind} {wanted} in {lake.home.root}: looked in {tables} of "
-                f"{len(lake.rounds('round_plan'))} rounds{near}"
+                f"{len(lake.rounds('round_plan'))} rounds"
             )
     if len(rounds) > 1:
         raise CallError(f"{wanted} is the beginning of {_list(sorted(rounds))}; say more of it")
@@ -87,7 +85,7 @@ def find(lake: Lake, given: str) -> Found:
 def _look(
     session: Session, table: str, column: str, fits: str, wanted: str
 ) -> Iterator[tuple[str, str | None]]:
-    """Ids of a table, with their rounds, that fit; those most like the wanted one first."""
+    """Ids of a table, with their rounds, that fit what is wanted."""
     lake = session.lake
     files = sorted((lake.home.lake / table).glob("*.parquet"))
     if table in PARTS:
@@ -98,23 +96,11 @@ def _look(
         return
     key = "round" if table in TABLES and TABLES[table].per_round else "NULL"
     sql = (
-        f"SELECT * FROM (SELECT DISTINCT {column} AS id, {key} AS round FROM looked_in "
-        f"WHERE {fits}) "
-        f"ORDER BY levenshtein(id[:{len(wanted)}], $id), id, round LIMIT {_MOST}"
+        f"SELECT DISTINCT {column} AS id, {key} AS round FROM looked_in WHERE {fits} "
+        f"ORDER BY id, round LIMIT {_MOST}"
     )
     for row in fetch(session, sql, {"id": wanted}, files):
         yield str(row["id"]), None if row["round"] is None else str(row["round"])
-
-
-def _near(session: Session, places: Sequence[tuple[str, str]], wanted: str, differing: int) -> str:
-    """Which ids are like an unknown one, as far as any are."""
-    near: dict[str, None] = {}
-    for table, column in places if differing else ():
-        like = f"{column} ^@ '{wanted[:4]}' AND levenshtein({column}[:{len(wanted)}], $id)"
-        near |= dict.fromkeys(
-            name for name, _ in _look(session, table, column, f"{like} <= {differing}", wanted)
-        )
-    return f"; near it: {_list(list(near))}" if near else ""
 
 
 def _list(names: Sequence[str]) -> str:

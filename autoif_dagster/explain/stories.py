@@ -1,7 +1,7 @@
 """A thing's story: its chapters, and the decisions that it went through.
 
 It is of one round: the latest that kept the thing, or else the latest that it stands in. In other
-rounds only its end is told.
+rounds only its end is told. Of a thing that stands in very many, the last ones are looked at.
 """
 
 from collections import Counter
@@ -20,6 +20,7 @@ from autoif_dagster.stages.kinds import Kinds
 NO_ROW = "no row"  # the table stands, and was made without the thing
 RELEASES = ("released_responses", "released_pairs")
 
+_ROUNDS_READ = 20
 _OTHER_ROUNDS = Chapter("other_rounds", "round_plan", {}, "")
 _COUNTED = ("outcome", "verdict", "role")
 
@@ -92,20 +93,12 @@ class Stories:
         if round_key is not None and round_key not in found.rounds:
             rounds = ", ".join(found.rounds) or "none"
             raise CallError(f"{found.id} is not in round {round_key}; its rounds: {rounds}")
-        keys = found.rounds or (None,)
-        things = {key: _Thing(self.tables(key), found) for key in keys}
-        decisions = {key: tuple(thing.decisions()) for key, thing in things.items()}
-        ends = {
-            key: {"round": key} | next((d for d in reversed(rows) if d["own"]), {"outcome": "read"})
-            for key, rows in decisions.items()
-        }
-        kept = [key for key in keys if ends[key]["outcome"] == KEPT]
-        told = round_key or (kept or list(keys))[-1]
-        others = [
-            {name: ends[key].get(name) for name in ("round", "table", "outcome", "detail")}
-            for key in reversed(keys)
-            if key != told
-        ]
+        keys: tuple[str | None, ...] = found.rounds or (None,)
+        ends = self._ends(found)
+        kept = [key for key, end in ends.items() if end["outcome"] == KEPT]
+        told = round_key or (kept or [keys[-1]])[0]
+        ends.pop(told, None)
+        thing = _Thing(self.tables(told), found)
         plan = self.tables(told).row("SELECT imported_from FROM round_plan") or {}
         source = plan.get("imported_from")
         return Story(
@@ -115,22 +108,41 @@ class Stories:
             self.lake.home.lineage,
             told,
             None if source is None else str(source),
-            tuple(things[told].chapters(self._full)),
-            decisions[told],
-            _told(_OTHER_ROUNDS, others, None if self._full else 3),
+            tuple(thing.chapters(self._full)),
+            tuple(thing.decisions()),
+            _told(
+                _OTHER_ROUNDS,
+                list(ends.values()),
+                None if self._full else 3,
+                unread=len(keys) - 1 - len(ends),
+            ),
         )
 
+    def _ends(self, found: Found) -> dict[str | None, Row]:
+        """How it ended in the last rounds that it stands in, the latest first, if in several. Each
+        is read by itself: a session has a connection with threads of its own."""
+        ends: dict[str | None, Row] = {}
+        for key in reversed(found.rounds[-_ROUNDS_READ:] if len(found.rounds) > 1 else ()):
+            with self.lake.session(key) as session:
+                decisions = list(_Thing(Tables(session), found).decisions())
+            end: Row = next((d for d in reversed(decisions) if d["own"]), {"outcome": "read"})
+            told = {"round": key, **end}
+            ends[key] = {name: told.get(name) for name in ("round", "table", "outcome", "detail")}
+        return ends
 
-def _told(chapter: Chapter, rows: list[Row], most: int | None, *, made: bool = True) -> Told:
+
+def _told(
+    chapter: Chapter, rows: list[Row], most: int | None, *, made: bool = True, unread: int = 0
+) -> Told:
     told = tuple(rows[:most])
-    left_out = len(rows) - len(told)
+    left_out = len(rows) - len(told) + unread
     if chapter.form != "table":
         counts = {"copies": len(rows)} if left_out else {}
         return Told(chapter, made or bool(rows), counts, told)
     by = next((name for name in _COUNTED if rows and name in rows[0]), None)
     counted = Counter(str(row[by]) for row in rows if by)
     counts = dict(sorted(counted.items(), key=lambda item: (item[0] != KEPT, -item[1], item[0])))
-    return Told(chapter, made or bool(rows), {"all": len(rows), **counts}, told, left_out)
+    return Told(chapter, made or bool(rows), {"all": len(rows) + unread, **counts}, told, left_out)
 
 
 class _Thing:

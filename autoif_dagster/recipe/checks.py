@@ -2,16 +2,18 @@
 
 import math
 import re
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from autoif_dagster.errors import RecipeError
-from autoif_dagster.recipe.cron import is_cron, is_timezone
 from autoif_dagster.recipe.describing import allowed, clip, value_at
 from autoif_dagster.recipe.fields import Recipe, Threshold
 
 Origins = dict[tuple[str, ...], str]
 """Who set a field: a preset, a file or a variable."""
+
+_CRON = re.compile(r"\S+( +\S+){4}|@[a-z]+")  # Dagster reads the rest, once it loads
 
 
 def check(recipe: Recipe, origins: Origins, chosen: str) -> None:
@@ -99,15 +101,23 @@ def _check_budget(recipe: Recipe, origins: Origins, chosen: str) -> None:
 
 
 def _check_rounds(recipe: Recipe, origins: Origins, chosen: str) -> None:
-    """A schedule that Dagster would not load."""
+    """What is no schedule at first sight."""
     for field, valid, wanted in (
-        ("cron", is_cron, "five fields such as '0 2 * * *': minute, hour, day, month, weekday"),
-        ("timezone", is_timezone, "an IANA time zone such as 'Europe/Berlin' or 'UTC'"),
+        ("cron", _CRON.fullmatch, "minute, hour, day, month and weekday, as in '0 2 * * *'"),
+        ("timezone", _is_timezone, "an IANA time zone such as 'Europe/Berlin' or 'UTC'"),
     ):
         value = getattr(recipe.rounds, field)
         if not valid(value):
             origin = _origin(origins, chosen, ("rounds", field))
             raise RecipeError(f"{origin}: rounds.{field} = {clip(repr(value))}: must be {wanted}")
+
+
+def _is_timezone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (LookupError, OSError, ValueError):  # no such name; a folder of them; a path outside
+        return False
+    return True
 
 
 def _check_thresholds(recipe: Recipe, origins: Origins, chosen: str) -> None:

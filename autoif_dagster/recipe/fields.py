@@ -600,7 +600,9 @@ class Checks(_Section):
     """From where on a check warns. No row depends on it."""
 
     yield_band: float = _share(
-        0.15, "a yield is unusual this far from the mean of earlier rounds, and over three sigma"
+        0.15,
+        "a yield of one half is unusual this far from the mean of earlier rounds, and over three "
+        "sigma; other yields in proportion to what is kept or falls",
     )
     bin_share: float = _share(0.95, "accuracies have collapsed with this share in one of ten bins")
     kind_share: float = _share(0.5, "a kind of constraint dominates from this share on")

@@ -12,6 +12,9 @@ from typing import Any
 
 import orjson
 
+LINES_VERSION = "1"
+"""Raised with every change that gives other bytes for the same rows, or files of another order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Export:

@@ -1,5 +1,4 @@
-"""What became of every round, in numbers: from counts of rows and replies to rows of the report,
-and from those to one summary per round.
+"""What became of every round, in numbers: from counts of rows and replies to rows of the report.
 
 A reply counts for each stage and round that has rows read from it, whether it was asked for then or
 stood in the log; one that was asked for again because it could not be read counts as its last
@@ -7,7 +6,7 @@ attempt. So the tokens are what the rows stand on, and `model_calls` of the asse
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autoif_dagster.clients.metering import Usage
@@ -35,24 +34,6 @@ class Replies:
     prompt_tokens: int
     completion_tokens: int
     models: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class RoundSummary:
-    """One complete round, or all of them together (`round` "all")."""
-
-    round: str
-    prompts: int
-    accepted: int
-    sft_rows: int
-    pairs: int
-    released_responses: int
-    released_pairs: int
-    replies: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float | None
-    models: tuple[str, ...]
 
 
 def reported() -> list[Table]:
@@ -114,33 +95,3 @@ def _cost(replies: Replies, prices: Prices) -> float | None:
         return None
     usage = Usage(prompt_tokens=replies.prompt_tokens, completion_tokens=replies.completion_tokens)
     return usage.cost(prices)
-
-
-def summaries(rows: Sequence[ReportedStage]) -> list[RoundSummary]:
-    """One for each round, in order, and one for all of them at the end."""
-    of_round: defaultdict[str, list[ReportedStage]] = defaultdict(list)
-    for row in rows:
-        of_round[row.round].append(row)
-    each = [_summary(key, of_round[key]) for key in sorted(of_round)]
-    return [*each, _summary("all", rows)]
-
-
-def _summary(key: str, rows: Sequence[ReportedStage]) -> RoundSummary:
-    def kept(stage: str) -> int:
-        return sum(row.kept or 0 for row in rows if row.stage == stage)
-
-    costs = [row.cost for row in rows if row.cost is not None]
-    return RoundSummary(
-        round=key,
-        prompts=kept("reconstructed_queries"),
-        accepted=kept("filtered_responses"),
-        sft_rows=kept("sft_dataset"),
-        pairs=kept("dpo_pairs"),
-        released_responses=kept("released_responses"),
-        released_pairs=kept("released_pairs"),
-        replies=sum(row.replies for row in rows),
-        prompt_tokens=sum(row.prompt_tokens for row in rows),
-        completion_tokens=sum(row.completion_tokens for row in rows),
-        cost=sum(costs) if costs else None,
-        models=tuple(sorted({model for row in rows for model in row.models})),
-    )

@@ -16,14 +16,16 @@ import pytest
 
 from assets.exports import exports, released_pairs, released_responses
 from assets.report import dataset_report
-from autoif_dagster import ids
+from autoif_dagster import export_files, ids
 from autoif_dagster.errors import LakeError
 from autoif_dagster.export_files import write_exports
 from autoif_dagster.home import open_home
-from autoif_dagster.lake import Lake, write_parquet
-from autoif_dagster.recipe import load_recipe
-from autoif_dagster.records import TABLES, DpoPair, SftRow
+from autoif_dagster.lake import Lake, Session, write_parquet
+from autoif_dagster.materialization import code_version
+from autoif_dagster.recipe import load_recipe, recipe_hash
+from autoif_dagster.records import TABLES, DpoPair, ExportedFile, SftRow
 from autoif_dagster.resources import RESOURCES
+from autoif_dagster.stages.exports import LINES_VERSION, Export
 from tests.conftest import Ran
 
 LAST = [released_responses, released_pairs, exports, dataset_report]
@@ -192,6 +194,49 @@ def test_what_did_not_change_is_not_written_again(lake: Lake) -> None:
     (lake.home.exports / "trl/dpo.jsonl").write_text("somebody's own words\n")
     make()
     assert {path: path.read_bytes() for path in files} == {p: c for p, (_, c) in before.items()}
+
+
+def test_what_is_made_from_the_same_rows_is_not_made(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def write(session: Session, export: Export, *rest: Path) -> ExportedFile:
+        made.append(export.source)
+        return write_one(session, export, *rest)
+
+    def again() -> list[str]:
+        made.clear()
+        make()
+        return made
+
+    write_one = export_files._write
+    monkeypatch.setattr(export_files, "_write", write)
+    put(lake, "r0001", ["one"])
+    assert again() == ["released_responses", "released_pairs"]
+    table = lake.path("exports", None).read_bytes()
+    assert again() == []
+    assert lake.path("exports", None).read_bytes() == table
+    monkeypatch.setenv("AUTOIF__PRICES__PROMPT", "1.5")  # another recipe: told, and nothing made
+    assert again() == []
+    manifest = lake.home.exports / "manifest.json"
+    assert json.loads(manifest.read_bytes())["recipe"]["hash"] == recipe_hash(load_recipe())
+    path = lake.path("sft_dataset", "r0001")
+    write_parquet(TABLES["sft_dataset"], path, [])
+    assert again() == ["released_responses"]
+    assert prompts_in(lake) == []
+    (lake.home.exports / "trl/dpo.jsonl").write_text("cut")
+    assert again() == ["released_pairs"]
+    manifest.write_text('{"files": [1]}')
+    assert again() == ["released_responses", "released_pairs"]
+    monkeypatch.setattr(export_files, "LINES_VERSION", "another")
+    assert again() == ["released_responses", "released_pairs"]
+
+
+def test_another_way_to_write_lines_shows_as_unsynced() -> None:
+    spec = next(iter(exports.specs))
+    assert spec.code_version == code_version((), version=LINES_VERSION)
+    assert spec.code_version != code_version((), version="another")
 
 
 def test_a_damaged_round_is_named_and_replaces_nothing(lake: Lake) -> None:

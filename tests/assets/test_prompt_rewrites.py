@@ -8,9 +8,9 @@ import pytest
 from assets.queries import prompt_rewrites
 from autoif_dagster.home import open_home
 from autoif_dagster.lake import Lake
-from autoif_dagster.materialization import HAS_ROWS
 from autoif_dagster.partitions import rounds
 from autoif_dagster.resources import RESOURCES
+from autoif_dagster.showing import HAS_ROWS
 from tests.conftest import Ran
 
 

@@ -90,6 +90,7 @@ def test_a_check_warns_names_ids_and_stops_nothing(instance: dg.DagsterInstance)
     assert shown == {
         "offenders": "- `ins_8`\n- `ins_9`",
         "offending": 2,
+        "round": "r0001",
         "share": 0.2,
         "threshold": 0.2,
     }

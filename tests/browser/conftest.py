@@ -1,6 +1,6 @@
-"""A real browser on a real `dagster dev`: Debian's Chromium, driven by Playwright, on a home of its
-own. `make test-browser` sets both up, and with BROWSER_REQUIRED=1 takes nothing that is missing for
-a reason to skip."""
+"""A real browser on what `make ui` starts: Debian's Chromium, driven by Playwright, on a home of
+its own. `make test-browser` sets both up, and with BROWSER_REQUIRED=1 takes nothing that is missing
+for a reason to skip."""
 
 import os
 import shutil

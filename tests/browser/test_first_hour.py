@@ -14,7 +14,8 @@ from tests.browser.ui import UI
 FIRST, SECOND = "r0001", "r0002"
 CHECKS = {
     "has_rows": "The table has at least one kept row.",
-    "accounted_for": "Kept and rejected rows add up to the candidates counted upstream.",
+    "accounted_for": "Kept and rejected rows add up to the candidates counted upstream. "
+    "Asserted before the table is published; shown here.",
 }
 AUTOMATIONS = ("nightly_round", "reach_target", "refresh", "watch_inputs")
 
@@ -31,7 +32,6 @@ def test_a_round_is_added_and_run_from_the_graph(ui: UI, project: Project) -> No
     expect(ui.text("Success").first).to_be_visible()
     ui.open_graph()
     expect(ui.text("verification").last).to_be_visible()
-    ui.picture("graph")
 
 
 def test_filtered_responses_show_what_they_are(ui: UI) -> None:
@@ -59,6 +59,13 @@ def test_filtered_responses_were_checked(ui: UI) -> None:
     for check in ("accuracies_vary", "few_duplicates", "usual_yield"):
         expect(ui.text(check).filter(visible=True)).to_be_visible()
     ui.picture("checks")
+
+
+def test_the_lineage_shows_what_is_around(ui: UI) -> None:
+    ui.open_asset("filtered_responses", "lineage", lineageScope="neighbors")
+    for neighbour in ("quality_scores", "dpo_pairs"):
+        expect(ui.text(neighbour).last).to_be_visible()
+    ui.picture("lineage")
 
 
 def test_pairs_lead_back_to_the_seeds(ui: UI, project: Project) -> None:

@@ -1,8 +1,8 @@
-"""Counts → the rows of the report, and their sums."""
+"""Counts → the rows of the report."""
 
 from autoif_dagster.recipe import Prices
 from autoif_dagster.records import ReportedStage
-from autoif_dagster.stages.report import Count, Replies, report_rows, reported, summaries, together
+from autoif_dagster.stages.report import Count, Replies, report_rows, reported, together
 
 FREE, PRICED = Prices(), Prices(prompt=2.0, completion=10.0)
 COUNTS = [
@@ -54,16 +54,6 @@ def test_tokens_cost_what_the_recipe_says() -> None:
     assert rows(PRICED)["r1", "responses"].cost == 3.0
     assert rows(PRICED)["r1", "sft_dataset"].cost == 0.0
     assert rows()["r1", "responses"].cost is None
-
-
-def test_rounds_and_all_of_them_in_sums() -> None:
-    *each, total = summaries(list(rows(PRICED).values()))
-    assert [(s.round, s.sft_rows, s.replies, s.cost, s.models) for s in [*each, total]] == [
-        ("r1", 3, 20, 3.0, ("one",)),
-        ("r2", 5, 10, 1.0, ("two",)),
-        ("all", 8, 30, 4.0, ("one", "two")),
-    ]
-    assert summaries(list(rows().values()))[-1].cost is None
 
 
 def test_the_commonest_reason_of_all_rounds_is_counted_over_them() -> None:
