@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from autoif_dagster.clients.metering import Usage
 from autoif_dagster.errors import InputError, RecipeError
 from autoif_dagster.home import home_path, open_home
 from autoif_dagster.input_files import (
@@ -324,24 +325,29 @@ def read_so_far(lake: Lake, recipe: Recipe, other_rounds: int) -> SoFar:
         other_rounds: how many there are besides the one that would be requested.
     """
     complete, target = lake.complete_rounds(), recipe.target
+    prompts, usage = None, Usage()
     with lake.session() as session:
         session.scan(target.of, rounds=complete, under="wanted")
         counted: dict[str, int] = dict(
             session.rows("SELECT round, count(*) FROM wanted GROUP BY round")
         )
-        session.scan("reconstructed_queries", rounds=complete[-1:], under="prompts")
-        prompts = session.count("SELECT count(*) FROM prompts")
-        tokens, money = 0, 0.0
-        generations = str(lake.home.lake / "generations").replace("'", "''")
+        if complete and complete[-1] in lake.rounds("reconstructed_queries"):
+            session.scan("reconstructed_queries", rounds=complete[-1:], under="prompts")
+            prompts = session.count("SELECT count(*) FROM prompts")
         if target.tokens or target.money:
-            read, written = next(
-                session.rows(
-                    "SELECT coalesce(sum(prompt_tokens), 0)::BIGINT, "
-                    "coalesce(sum(completion_tokens), 0)::BIGINT "
-                    f"FROM read_parquet('{generations}/*.parquet')"
+            with lake.home.publishing():
+                session.scan_parts("generations")
+                read, written = next(
+                    session.rows(
+                        "SELECT coalesce(sum(prompt_tokens), 0)::BIGINT, "
+                        "coalesce(sum(completion_tokens), 0)::BIGINT FROM generations"
+                    )
                 )
-            )
-            tokens = read + written
-            money = (read * recipe.prices.prompt + written * recipe.prices.completion) / 1e6
-    rows = tuple(counted.get(key, 0) for key in complete)
-    return SoFar(rows, prompts, other_rounds, tokens, money)
+            usage = Usage(prompt_tokens=read, completion_tokens=written)
+    return SoFar(
+        tuple(counted.get(key, 0) for key in complete),
+        prompts,
+        other_rounds,
+        usage.prompt_tokens + usage.completion_tokens,
+        usage.cost(recipe.prices),
+    )

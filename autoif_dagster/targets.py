@@ -48,11 +48,11 @@ def outlook(want: int, rows: Sequence[int]) -> Outlook:
 @dataclass(frozen=True, slots=True)
 class SoFar:
     """What the rounds of a home gave and cost: rows of each complete one, in order, prompts of the
-    last of them, how many rounds there are besides the one to be made, and tokens and money of all
-    together."""
+    last of them (None where it has no such table), how many rounds there are besides the one to be
+    made, and tokens and money of all together."""
 
     rows: tuple[int, ...]
-    last_prompts: int
+    last_prompts: int | None
     rounds: int
     tokens: int = 0
     money: float = 0.0
@@ -70,7 +70,7 @@ def why_stop(target: Target, so_far: SoFar) -> str | None:
         return f"target.tokens = {target.tokens:,} are spent ({so_far.tokens:,})"
     if target.money and so_far.money >= target.money:
         return f"target.money = {target.money:g} is spent ({so_far.money:.2f})"
-    if so_far.rows:
+    if so_far.rows and so_far.last_prompts is not None:
         last = so_far.rows[-1] / so_far.last_prompts if so_far.last_prompts else 0.0
         if last < target.min_yield:
             return (

@@ -419,16 +419,35 @@ def test_pairs_are_counted_where_they_are_wanted(
     assert "below target.min_yield = 0.01; 0 of 20 rows" in target.sense(reach_target).skipped
 
 
+def test_a_complete_round_without_its_prompts_says_nothing_of_the_yield(target: Nights) -> None:
+    target.complete("r0001")
+    target.lake.path("reconstructed_queries", "r0001").unlink()
+    assert [r.partition_key for r in target.sense(reach_target).requests] == ["r0002"]
+
+
+def test_money_of_all_rounds_is_limited(target: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOIF__TARGET__MONEY", "0.25")
+    monkeypatch.setenv("AUTOIF__PRICES__PROMPT", "1000")
+    monkeypatch.setenv("AUTOIF__PRICES__COMPLETION", "4000")
+    _note_tokens(target.lake)
+    assert "target.money = 0.25 is spent (0.26)" in target.sense(reach_target).skipped
+
+
 def test_tokens_of_all_rounds_are_limited(target: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOIF__TARGET__TOKENS", "100")
     target.complete("r0001", rows=8, prompts=10)
     assert len(target.sense(reach_target).requests) == 1
+    _note_tokens(target.lake)
+    assert "target.tokens = 100 are spent (110)" in target.sense(reach_target).skipped
+
+
+def _note_tokens(lake: Lake) -> None:
+    """60 read and 50 written."""
     generation = Generation(
         "g", "stage", "model", "[]", "{}", None, 0, "", None, "stop", 60, 50, 0.1, "now"
     )
-    path = target.lake.home.lake / "generations" / "part.parquet"
+    path = lake.home.lake / "generations" / "part.parquet"
     write_parquet(PARTS["generations"], path, [generation])
-    assert "target.tokens = 100 are spent (110)" in target.sense(reach_target).skipped
 
 
 def test_a_schedule_that_dagster_does_not_know_names_the_field(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def test_the_outlook_is_told_in_a_line(want: int, rows: tuple[int, ...], told: s
         (Target(), SoFar((), 0, 0), "target.rows is 0: nothing is wanted"),
         (Target(rows=10), SoFar((), 0, 0), None),
         (Target(rows=10), SoFar((9,), 30, 1), None),
+        (Target(rows=10), SoFar((0,), None, 1), None),
         (Target(rows=10), SoFar((5, 5), 30, 2), "the target is reached"),
         (Target(rows=10, max_rounds=2), SoFar((1, 1), 3, 2), "target.max_rounds = 2 is reached"),
         (Target(rows=10, max_rounds=2), SoFar((1,), 3, 1), None),
