@@ -4,6 +4,7 @@ where to go from there."""
 import os
 import sys
 from collections.abc import Sequence
+from uuid import uuid4
 
 import dagster as dg
 
@@ -12,6 +13,7 @@ from autoif_dagster.definitions import defs
 from autoif_dagster.home import Home, home_path
 from autoif_dagster.instance import open_instance
 from autoif_dagster.lake import Lake
+from autoif_dagster.liveness import hold
 from autoif_dagster.partitions import NAME
 from autoif_dagster.plain_errors import plain_errors
 from autoif_dagster.recipe import Recipe
@@ -34,8 +36,10 @@ def run_round(round_key: str, recipe: Recipe, home: Home) -> None:
     with plain_errors(home), open_instance() as instance:
         instance.add_dynamic_partitions(NAME, [round_key])
         job = defs.resolve_job_def(synthesize.name)
+        run_id = str(uuid4())
+        hold(instance, run_id)  # before it starts: no launcher and no code server knows of it
         result = job.execute_in_process(
-            instance=instance, partition_key=round_key, run_config=_QUIET
+            instance=instance, partition_key=round_key, run_config=_QUIET, run_id=run_id
         )
     lake = Lake(home, memory_mib=recipe.engine.memory_mib, threads=recipe.engine.threads)
     decided = _decided(lake, round_key)

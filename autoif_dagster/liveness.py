@@ -8,30 +8,40 @@ run is marked as failed within `run_monitoring.poll_interval_seconds`.
 A lock is `$DAGSTER_HOME/alive/<run id>` and says which machine it was taken on: several machines
 may share the folder, or only the database behind the instance. What cannot be judged from here is
 taken for alive.
+
+Between its start and its lock a run loads what it needs, and may be killed there with everything
+around it. So the launcher leaves a note in the lock's place, which says the machine too.
 """
 
 import fcntl
+import json
 import os
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from autoif_dagster.errors import HomeError
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_HELD: list[int] = []
+_LAUNCHED = "launched"  # of a note: its run has not come to take the lock
+_COMING_S = 300.0  # a run takes its lock within seconds of its start, on a busy machine too
+_HELD: dict[str, int] = {}
 
 
 def hold(instance: dg.DagsterInstance, run_id: str) -> None:
     """Take the run's lock until this process ends, and not only until its steps did: the end of a
-    run is logged after that of its resources.
+    run is logged after that of its resources. A run that has it keeps it.
 
     Raises:
         HomeError: the lock cannot be written.
     """
+    if run_id in _HELD:
+        return
     path = _lock(instance, run_id)
     new = path.with_suffix(".new")
     try:
@@ -46,22 +56,49 @@ def hold(instance: dg.DagsterInstance, run_id: str) -> None:
             f"{path.parent} cannot be used: {error.strerror or error}; make it writable, with room "
             "on its disk"
         ) from error
-    _HELD.append(descriptor)
+    _HELD[run_id] = descriptor
 
 
 def is_lost(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether the run's process ended. False as long as nobody can know."""
     path = _lock(instance, run_id)
     try:
-        if not set(path.read_text("utf-8").splitlines()).intersection(_machine()):
+        told = set(path.read_text("utf-8").splitlines())
+        if not told.intersection(_machine()) or _is_held(path):
             return False
-        return not _is_held(path)
     except OSError:
         return False
+    return _never_came(instance, run_id) if _LAUNCHED in told else True
+
+
+def _never_came(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run that was launched here and has no lock is lost: it started minutes ago, and the
+    code server that would have seen its end is gone."""
+    record = instance.get_run_record_by_id(run_id)
+    if record is None or (record.start_time or time.time()) > time.time() - _COMING_S:
+        return False
+    server = json.loads(record.dagster_run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
+    if server is None:  # at a port, perhaps of another machine
+        return False
+    with socket.socket(socket.AF_UNIX) as trial:
+        try:
+            trial.connect(server)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+    return False
 
 
 class WatchfulRunLauncher(dg.DefaultRunLauncher):
     """Launches runs as Dagster does by default, and knows which of them are still alive."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        path = _lock(self._instance, context.dagster_run.run_id)
+        with suppress(OSError):  # the run finds the same, and says it better
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("\n".join((_LAUNCHED, *_machine())), "utf-8")
+        super().launch_run(context)
 
     @property
     def supports_check_run_worker_health(self) -> bool:

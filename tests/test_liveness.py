@@ -1,15 +1,19 @@
 """Whether a run is alive, judged by its lock; and lost runs that Dagster's daemon passed over."""
 
+import json
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pytest
-from dagster._core.launcher import WorkerStatus
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, GRPC_INFO_TAG
 from dagster._daemon.auto_run_reexecution import event_log_consumer as consumer
 
 from autoif_dagster import instance as settings
@@ -18,6 +22,7 @@ from autoif_dagster.liveness import WatchfulRunLauncher, hold, is_lost
 from tests.conftest import CHECKOUT
 from tests.dev_server import prepare_instance_at
 
+_NOW = time.time()
 _HOLD = """
 import sys, dagster as dg
 from autoif_dagster.liveness import hold
@@ -35,11 +40,15 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-def _run(instance: dg.DagsterInstance) -> dg.DagsterRun:
+def _run(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+    tags: Mapping[str, str] | None = None,
+) -> dg.DagsterRun:
     @dg.job
     def work() -> None: ...
 
-    return instance.create_run_for_job(work, status=dg.DagsterRunStatus.STARTED)
+    return instance.create_run_for_job(work, status=status, tags=tags)
 
 
 def _lock(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Path:
@@ -91,6 +100,54 @@ def test_only_runs_of_this_machine_are_judged(
     assert is_lost(instance, run.run_id) == lost
 
 
+@pytest.mark.parametrize(
+    ("started_s_ago", "code_server", "note", "lost"),
+    [
+        (600, "killed", "launched\nhost {host}", True),
+        (600, "its folder is gone too", "launched\nhost {host}", True),
+        (600, "alive", "launched\nhost {host}", False),  # it sees the process end
+        (600, "at a port", "launched\nhost {host}", False),
+        (10, "killed", "launched\nhost {host}", False),  # it may come to take its lock
+        (600, "killed", "launched\nhost another", False),
+        (600, "killed", "", False),  # launched by something else, or elsewhere
+    ],
+)
+def test_a_run_that_was_killed_before_it_had_a_lock(
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    started_s_ago: int,
+    code_server: str,
+    note: str,
+    lost: bool,
+) -> None:
+    # A socket's path must be short.
+    with TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as server:
+        path = f"{place}/code"
+        if code_server != "its folder is gone too":
+            server.bind(path)
+        if code_server == "alive":
+            server.listen()
+        told = {"host": "localhost"} | (
+            {"port": 1} if code_server == "at a port" else {"socket": path}
+        )
+        run = _run(
+            instance, status=dg.DagsterRunStatus.STARTING, tags={GRPC_INFO_TAG: json.dumps(told)}
+        )
+        with monkeypatch.context() as launching:
+            launching.setattr(dg.DefaultRunLauncher, "launch_run", lambda *_: None)
+            instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
+        event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name)
+        with monkeypatch.context() as clock:
+            clock.setattr(time, "time", lambda: _NOW - started_s_ago)
+            instance.report_dagster_event(event, run.run_id)
+        lock = _lock(instance, run)
+        assert lock.read_text("utf-8").splitlines()[0] == "launched"
+        lock.write_text(note.format(host=socket.gethostname()), "utf-8")
+        assert is_lost(instance, run.run_id) == lost
+    hold(instance, run.run_id)
+    assert not is_lost(instance, run.run_id), "it came after all"
+
+
 def test_locks_of_runs_that_ended_are_swept(instance: dg.DagsterInstance) -> None:
     ended, lost = _run(instance), _run(instance)
     folder = _lock(instance, ended).parent
@@ -100,6 +157,9 @@ def test_locks_of_runs_that_ended_are_swept(instance: dg.DagsterInstance) -> Non
     instance.report_run_failed(ended)
     new = _run(instance)
     hold(instance, new.run_id)
+    taken = _lock(instance, new).stat()
+    hold(instance, new.run_id)  # a run of the command line has it before its resources are made
+    assert _lock(instance, new).stat() == taken
     assert {path.name for path in folder.iterdir()} == {lost.run_id, new.run_id}
 
 
