@@ -1,4 +1,7 @@
-"""Rounds, schedules and refreshes under a real daemon, as the UI drives them."""
+"""Rounds, schedules, sensors and refreshes under a real daemon, as the UI drives them.
+
+The tests on the server `living` build on one another, in the order of the file.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoif_dagster.records import TABLES
-from tests.conftest import SMALL, Ran
+from tests.conftest import CHECKOUT, SMALL, Ran
 from tests.dev_server import REPOSITORY, DevServer, dev_server
 
 TINY = {
@@ -22,8 +25,8 @@ TINY = {
     "AUTOIF__RESPONSES__PER_PROMPT": "4",
     "AUTOIF__SANDBOX__CPU_S_PER_TEXT": "0.1",
     "AUTOIF__SIMULATOR__HOSTILE_FUNCTION_RATE": "0.0",
-    "AUTOIF__ROUNDS__CRON": "* * * * *",
 }
+SEEDS = "seeds.jsonl"
 PATIENCE_S = 900
 
 _START_SCHEDULE = """mutation($s: ScheduleSelector!) { startSchedule(scheduleSelector: $s) {
@@ -31,8 +34,9 @@ _START_SCHEDULE = """mutation($s: ScheduleSelector!) { startSchedule(scheduleSel
 _STOP_SCHEDULE = """mutation($i: String!) { stopRunningSchedule(id: $i) { __typename } }"""
 _START_SENSOR = """mutation($s: SensorSelector!) { startSensor(sensorSelector: $s) {
   __typename ... on PythonError { message } } }"""
+_STOP_SENSOR = """mutation($i: String!) { stopSensor(id: $i) { __typename } }"""
 _TICKS = """query($i: InstigationSelector!) { instigationStateOrError(instigationSelector: $i) {
-  ... on InstigationState { id status ticks { status runIds skipReason } }
+  ... on InstigationState { id status ticks { timestamp status runIds skipReason } }
 } }"""
 _STALE = """query($a: AssetKeyInput!, $p: String) { assetNodeOrError(assetKey: $a) {
   ... on AssetNode { staleStatus(partition: $p) staleCauses(partition: $p) { category reason } }
@@ -54,9 +58,16 @@ def start_sensor(server: DevServer, name: str) -> None:
     assert told["__typename"] == "Sensor", told
 
 
-def ticks(server: DevServer, name: str) -> list[dict[str, Any]]:
+def stop_sensor(server: DevServer, name: str) -> None:
     found = server.graphql(_TICKS, i={**REPOSITORY, "name": name})["instigationStateOrError"]
-    return list(found.get("ticks", []))
+    told = server.graphql(_STOP_SENSOR, i=found["id"])["stopSensor"]
+    assert told["__typename"] == "StopSensorMutationResult", told
+
+
+def ticks(server: DevServer, name: str) -> list[dict[str, Any]]:
+    """Those that have ended, the newest first."""
+    found = server.graphql(_TICKS, i={**REPOSITORY, "name": name})["instigationStateOrError"]
+    return [tick for tick in found.get("ticks", []) if tick["status"] != "STARTED"]
 
 
 def stop_schedule(server: DevServer, name: str) -> None:
@@ -79,11 +90,26 @@ def runs_of(server: DevServer, **tags: str) -> list[dict[str, Any]]:
     return [r for r in server.runs() if all(r["tags"].get(k) == v for k, v in tags.items())]
 
 
+def few_seeds(folder: Path) -> Path:
+    """A fourth of the shipped seeds, of nearly every kind: a round's time goes by its rows."""
+    path = folder / SEEDS
+    shipped = (CHECKOUT / "seeds" / "instructions.jsonl").read_text("utf-8")
+    path.write_text("".join(shipped.splitlines(keepends=True)[::4]), "utf-8")
+    return path
+
+
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    """On a home whose seeds are its own; it wants one row, and a round of every changed file."""
     home = tmp_path_factory.mktemp("living") / "home"
     home.mkdir()
-    with dev_server(home, **TINY) as server:
+    wanted = {
+        "AUTOIF__SEEDS__PATH": str(few_seeds(home)),
+        "AUTOIF__ROUNDS__CRON": "* * * * *",
+        "AUTOIF__ROUNDS__ON_CHANGED_FILES": "true",
+        "AUTOIF__TARGET__ROWS": "1",
+    }
+    with dev_server(home, **TINY, **wanted) as server:
         yield server
 
 
@@ -109,7 +135,12 @@ def test_a_night_ends_with_fresh_exports_and_a_refresh_reaches_them(living: DevS
     for asset in ("exports", "dataset_report"):
         assert latest_run(living, asset) == night["runId"]
     assert (living.home / "exports" / "manifest.json").exists()
-    when(living, lambda: len(ticks(living, "refresh")) > 2, "ticks that had seen the round")
+    (ended,) = [run["endTime"] for run in living.runs() if run["runId"] == night["runId"]]
+    when(
+        living,
+        lambda: any(tick["timestamp"] > ended for tick in ticks(living, "refresh")),
+        "tick that had seen the whole round",
+    )
     assert all(not tick["runIds"] for tick in ticks(living, "refresh")), "nothing is to be done"
 
     change_scores(living.home, "r0001")
@@ -146,6 +177,26 @@ def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
         return con.execute(sql).fetchall()
 
 
+def test_a_reached_target_adds_no_round(living: DevServer) -> None:
+    start_sensor(living, "reach_target")
+    when(living, lambda: bool(ticks(living, "reach_target")), "tick")
+    tick = ticks(living, "reach_target")[-1]
+    ((rows,),) = query(living.home, "SELECT count(*) FROM sft_dataset")
+    assert tick["skipReason"].startswith(f"the target is reached; {rows} of 1 rows"), tick
+    assert tick["runIds"] == []
+    stop_sensor(living, "reach_target")  # it would finish the rounds that are added here
+
+
+def test_a_changed_file_adds_a_round(living: DevServer) -> None:
+    """It is made beside those of the next test, which waits for it as well."""
+    with (living.home / SEEDS).open("a", encoding="utf-8") as seeds:
+        seeds.write('{"instruction": "Answer in exactly three words.", "kind": "length"}\n')
+    start_sensor(living, "watch_inputs")
+    when(living, lambda: any(t["runIds"] for t in ticks(living, "watch_inputs")), "request")
+    (run,) = runs_of(living, **{"autoif/changed_files": SEEDS})
+    assert (run["tags"]["dagster/partition"], run["tags"]["autoif/purpose"]) == ("r0002", "add")
+
+
 def test_six_rounds_at_once_finish_with_right_tables(living: DevServer) -> None:
     keys = [f"r{n:04d}" for n in range(11, 17)]
     for key in keys:
@@ -163,7 +214,7 @@ def test_six_rounds_at_once_finish_with_right_tables(living: DevServer) -> None:
     assert told["__typename"] == "LaunchBackfillSuccess", told
     backfill = {"dagster/backfill": told["backfillId"]}
     when(living, lambda: len(runs_of(living, **backfill)) == len(keys), "runs of the backfill")
-    for run in runs_of(living, **backfill):
+    for run in [*runs_of(living, **backfill), *runs_of(living, **{"autoif/changed_files": SEEDS})]:
         succeeded(living, run["runId"])
     for table in TABLES.values():
         if not table.is_decision or not table.per_round:
@@ -176,7 +227,7 @@ def test_six_rounds_at_once_finish_with_right_tables(living: DevServer) -> None:
         )
         assert accounts[0] == accounts[1] + accounts[2], table.name
         made = query(living.home, f"SELECT DISTINCT round FROM {table.name}_candidates")
-        assert {key for (key,) in made} >= set(keys), table.name
+        assert {key for (key,) in made} >= {"r0001", "r0002", *keys}, table.name
     ((rows, distinct, candidates, kept),) = query(
         living.home,
         "SELECT (SELECT count(*) FROM released_responses), "
@@ -198,7 +249,6 @@ def test_a_changed_field_marks_exactly_the_tables_that_use_it(
         assert unsynced(server) == {"filtered_responses", "dpo_pairs"}
         start_sensor(server, "watch_inputs")
         when(server, lambda: bool(ticks(server, "watch_inputs")), "tick")
-        when(server, lambda: ticks(server, "watch_inputs")[0]["status"] != "STARTED", "its end")
         assert ticks(server, "watch_inputs")[0]["skipReason"] == "nothing changed"
         assert unsynced(server) == {"filtered_responses", "dpo_pairs"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Ran, run_autoif
-from tests.test_living import TINY
+from tests.test_living import TINY, few_seeds
 
 KEYS = ("r0001", "r0002", "r0003")
 
@@ -17,6 +17,7 @@ class Grown:
     """A home of three rounds."""
 
     last: Ran
+    settings: dict[str, str]
     files: dict[str, int]
     asked_by_stage: dict[str, int]
 
@@ -36,18 +37,19 @@ def _files(home: Path) -> dict[str, int]:
 
 
 def again(grown: Grown, key: str, **settings: str) -> Ran:
-    ran = run_autoif(grown.last.home, "demo", "--round", key, **TINY | settings)
+    ran = run_autoif(grown.last.home, "demo", "--round", key, **grown.settings | settings)
     assert ran.code == 0, ran.err
     return ran
 
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
-    home = tmp_path_factory.mktemp("rounds") / "home"
+    folder = tmp_path_factory.mktemp("rounds")
+    home, settings = folder / "home", TINY | {"AUTOIF__SEEDS__PATH": str(few_seeds(folder))}
     for key in KEYS:
-        last = run_autoif(home, "demo", "--round", key, **TINY)
+        last = run_autoif(home, "demo", "--round", key, **settings)
         assert last.code == 0, last.err
-    return Grown(last, _files(home), _by_stage(last))
+    return Grown(last, settings, _files(home), _by_stage(last))
 
 
 def test_an_early_round_made_again_after_later_ones_gives_what_it_gave(grown: Grown) -> None:
