@@ -160,6 +160,10 @@ def nightly_round(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     if standing.is_running:
         return dg.SkipReason(f"{standing.key} is being made, or waits for it")
     key = standing.wanted
+    if standing.run is not None and standing.run.is_failure_or_canceled:
+        # Complete or not: what is behind its last tables, such as the releases, has not been made,
+        # and would not be in the next round either.
+        key = standing.key
     if key is None:
         return dg.SkipReason(NO_KEY_LEFT)
     context.instance.add_dynamic_partitions(NAME, [key])
@@ -194,9 +198,7 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     tick only: until then it shows as a change again.
     """
     recipe = load_recipe()
-    notes: dict[str, Note] = {
-        asset: Note(**note) for asset, note in json.loads(context.cursor or "{}").items()
-    }
+    notes = _notes(context.cursor)
     observed, changed, troubles = [], [], []
     due: dict[str, str] = {}
     for asset, path in ((SEED_FILE, recipe.seeds.path), (QUERY_FILE, recipe.queries.path)):
@@ -244,6 +246,14 @@ def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         asset_events=observed,
         cursor=json.dumps({asset: asdict(note) for asset, note in notes.items()}),
     )
+
+
+def _notes(cursor: str | None) -> dict[str, Note]:
+    """What the last tick left; nothing where the cursor is not of this version, or somebody's."""
+    try:
+        return {asset: Note(**note) for asset, note in json.loads(cursor or "{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _look(asset: str, path: Path, note: Note | None) -> InputFile:

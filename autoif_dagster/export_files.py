@@ -11,6 +11,7 @@ since ids are hashes. DuckDB cannot sort rows of this width in less memory than 
 by the first digits of their ids and sorted one file at a time.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,12 @@ _DIGITS = 6  # of an id, that deal it
 _LINEAGE = {
     "simulated": "SIMULATED DATA, planted to show how the pipeline works: train nothing on it.",
     "real": "Written by the models that the rounds were made with.",
+}
+
+_TODO = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EXDEV: "bring the folder to the disk of its home",
 }
 
 
@@ -100,9 +107,10 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        todo = _TODO.get(error.errno or 0, "put that right")
         raise LakeError(
-            f"{path} cannot be written: {error.strerror or error}; make room and materialize "
-            "exports again"
+            f"{path} cannot be written: {error.strerror or error}; {todo} and materialize exports "
+            "again"
         ) from error
 
 

@@ -8,6 +8,7 @@ another one now, and switching the sensor on late shows nothing that is not so.
 """
 
 import hashlib
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ class Stamp:
             found = path.stat()
         except OSError as error:
             raise _unreadable(path, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path}: is no file that can be read twice")
         return cls(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
 
 

@@ -104,6 +104,7 @@ class Keeper:
 
     def end(self) -> None:
         """End everything below this process; runs and what waits are canceled first."""
+        say("Stopping …")
         self._end("daemon", "webserver")  # nothing new starts from here on
         # What cannot be done here is put right by run monitoring at the next start.
         try:

@@ -100,6 +100,7 @@ def _launch(folder: Path, address: Path, port: int) -> int:
         if signal.sigwait(awaited) != signal.SIGCHLD:
             with suppress(ProcessLookupError):
                 os.kill(keeper, signal.SIGTERM)
+                os.kill(keeper, signal.SIGCONT)  # somebody may have stopped it
             continue
         found, status = os.waitpid(keeper, os.WNOHANG)
         if found:
