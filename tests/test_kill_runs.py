@@ -2,6 +2,7 @@
 as if nothing had happened; and of everything at once."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
         assert process.wait(1_200) == -signal.SIGKILL, log.read_text("utf-8")[-4_000:]
     finally:
         stop_ui(process)
-    left = processes_of(home)
+    left = _left(home)
     with _instance(home) as instance:
         standing = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
 
@@ -112,6 +113,14 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     with _instance(home) as instance:
         runs = [*instance.get_run_records(ascending=True)]
     return Killed(home, runs, left, [run.run_id for run in standing])
+
+
+def _left(home: Path) -> list[str]:
+    """What is still there of a home after a while: the launcher is not the last to be killed."""
+    deadline = time.monotonic() + 120
+    while (found := processes_of(home)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
 
 
 @contextmanager
@@ -128,20 +137,17 @@ def test_every_run_but_the_last_is_seen_to_have_failed(killed: Killed) -> None:
     assert last == dg.DagsterRunStatus.SUCCESS
 
 
-def test_who_sees_that_a_run_is_lost(killed: Killed) -> None:
-    """The code server, at once; run monitoring where it was killed as well."""
+def test_run_monitoring_sees_the_run_that_was_killed_with_all(killed: Killed) -> None:
+    """Of the others the code server hears first, mostly."""
+    (run_id,) = killed.standing  # nobody was left to see it
     with _instance(killed.home) as instance:
-        for record in killed.runs[:-1]:
-            run_id = record.dagster_run.run_id
-            failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-            (said,) = (event.dagster_event.message or "" for event in failed if event.dagster_event)
-            by_monitoring = "The run's process is gone." in said
-            assert by_monitoring == (run_id in killed.standing), said
+        (failed,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert failed.dagster_event is not None
+    assert "The run's process is gone." in (failed.dagster_event.message or "")
 
 
 def test_nothing_outlives_its_server_and_nothing_is_stuck(killed: Killed) -> None:
     assert killed.left_by_all == []
-    assert len(killed.standing) == 1  # nobody was left to see it
     assert processes_of(killed.home) == []
     with _instance(killed.home) as instance:
         open_ = dg.RunsFilter(statuses=[*NOT_FINISHED_STATUSES])
