@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from itertools import chain
@@ -41,8 +41,9 @@ class Keeper:
     Of a process of its own, in which SIGTERM and SIGCHLD are blocked.
     """
 
-    def __init__(self, folder: Path, place: Path) -> None:
+    def __init__(self, folder: Path, place: Path, lock: int) -> None:
         self._folder = folder
+        self._lock = lock
         self._place = place
         self._socket = place / "code"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -83,6 +84,7 @@ class Keeper:
                 [str(bin_ / "dagster-daemon"), "run", "--workspace", str(workspace)],
                 ["--log-level", "warning"],
                 folder=self._folder,
+                keep=[self._lock],
             )
             if (ended := self._wait(self._answers)) is not None:
                 return ended
@@ -127,7 +129,9 @@ class Keeper:
             time.sleep(0.01)
         say("Stopped.")
 
-    def _start(self, name: str, *command: list[str], folder: Path) -> None:
+    def _start(
+        self, name: str, *command: list[str], folder: Path, keep: Sequence[int] = ()
+    ) -> None:
         keeper = os.getpid()
 
         def prepare() -> None:
@@ -135,7 +139,11 @@ class Keeper:
             end_with(keeper)
 
         self._children[name] = subprocess.Popen(
-            [*chain(*command)], cwd=folder, stdin=subprocess.DEVNULL, preexec_fn=prepare
+            [*chain(*command)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=prepare,
+            pass_fds=keep,
         )
 
     def _wait(self, done: Callable[[], bool]) -> int | None:

@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         load_recipe()
         folder = prepare_instance()
         os.environ["AUTOIF_HOME"] = str(home_path())
-        with _alone(folder) as address:
-            return _launch(folder, address, call.port)
+        with _alone(folder) as (address, lock):
+            return _launch(folder, address, lock, call.port)
     except AutoIFError as error:
         for line in str(error).splitlines():
             say(f"make ui: {line}")
@@ -55,9 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[Path]:
+def _alone(folder: Path) -> Iterator[tuple[Path, int]]:
     """One UI for a home: two daemons would both launch what a schedule asks for. Where its address
-    is written for the second one to tell."""
+    is written for the second one to tell, and the lock, which the daemon holds as well: where all
+    else was killed it lives a little longer."""
     path = folder / "ui"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -70,12 +71,12 @@ def _alone(folder: Path) -> Iterator[Path]:
         raise AutoIFError(f"{folder.parent} is open already: {where}") from None
     try:
         path.write_text("", "utf-8")
-        yield path
+        yield path, descriptor
     finally:
         os.close(descriptor)
 
 
-def _launch(folder: Path, address: Path, port: int) -> int:
+def _launch(folder: Path, address: Path, lock: int, port: int) -> int:
     """Fork the keeper and hand on the signals that end us; the end of whoever started us is one."""
     parent = os.getppid()
     ending = {s for s in _ENDING if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN}
@@ -89,7 +90,7 @@ def _launch(folder: Path, address: Path, port: int) -> int:
     if keeper == 0:
         code = 1
         try:
-            code = _keep(launcher, folder, address, port)
+            code = _keep(launcher, folder, address, lock, port)
         except AutoIFError as error:
             say(f"make ui: {error}")
         except BaseException as error:  # the last word of this process
@@ -107,7 +108,7 @@ def _launch(folder: Path, address: Path, port: int) -> int:
             return os.waitstatus_to_exitcode(status)
 
 
-def _keep(launcher: int, folder: Path, address: Path, port: int) -> int:
+def _keep(launcher: int, folder: Path, address: Path, lock: int, port: int) -> int:
     os.setsid()
     end_with(launcher)
     say(f"Starting Dagster on {home_path()}; this takes a moment. Ctrl-C stops it.")
@@ -117,7 +118,7 @@ def _keep(launcher: int, folder: Path, address: Path, port: int) -> int:
             "is killed together with the UI would stay as started. See docs/instance.md."
         )
     place = Path(tempfile.mkdtemp(prefix="autoif-ui-"))  # a socket's path must be short
-    keeper = Keeper(folder, place)
+    keeper = Keeper(folder, place, lock)
     try:
         return keeper.stay(address, port)
     finally:

@@ -113,6 +113,7 @@ class UI:
         if folder is None:
             return
         path = Path(folder) / f"{name}.png"
+        self.page.wait_for_load_state("networkidle")  # what colours the nodes comes last
         (of or self.page).screenshot(path=path, animations="disabled")
         assert path.stat().st_size < _MOST_BYTES, f"{path} is too big to be kept"
 
