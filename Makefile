@@ -16,7 +16,7 @@ install_in = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) \
 # Nothing is downloaded, nobody is told: the tests make their models on the spot.
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
 
-.PHONY: help demo ui test lint types unit test-browser screenshots chromium test-models fuzz \
+.PHONY: help demo ui test lint types unit test-live test-browser screenshots chromium test-models fuzz \
     bench bench-clients bench-filters bench-log bench-rounds bench-sandbox bench-vllm lock
 
 help:  ## say what there is
@@ -40,7 +40,11 @@ types: .stamps/dev
 
 unit: .stamps/dev
 	@# One browser at a time, and by its own target alone: it would run twice in CI.
-	$(BIN)/pytest --numprocesses 2 --dist worksteal --ignore tests/browser
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --ignore tests/browser \
+	    --ignore tests/test_living.py
+
+test-live: .stamps/dev  ## a real daemon's ticks, backfills and staleness (10 minutes, mostly waiting)
+	$(BIN)/pytest -p no:cacheprovider tests/test_living.py
 
 test-browser: .stamps/dev chromium  ## set up Chromium and run what needs a real browser (2 minutes)
 	BROWSER_REQUIRED=1 $(BIN)/pytest -p no:cacheprovider tests/browser

@@ -33,19 +33,23 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
     import dagster as dg
 
     folder = prepare_instance()
-    with dg.DagsterInstance.get() as instance:
-        # Dagster makes its databases when they are first used, and two processes that do so at once
-        # fail: so they take turns.
-        with (folder / ".settling").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            _settle(instance)
+    # Dagster makes its databases when they are first used, and two processes that do so at once
+    # fail: so they take turns.
+    with (folder / ".settling").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        instance = dg.DagsterInstance.get()
+        _settle(instance)
+    with instance:
         yield instance
 
 
 def _settle(instance: dg.DagsterInstance) -> None:
+    from autoif_dagster.lost_runs import start_cursors
+
     instance.get_runs_count()
     instance.get_dynamic_partitions("rounds")
     instance.all_instigator_state()
+    start_cursors(instance)
 
 
 def prepare_instance() -> Path:

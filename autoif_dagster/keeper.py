@@ -21,7 +21,7 @@ from pathlib import Path
 
 from autoif_dagster.errors import AutoIFError
 from autoif_dagster.instance import open_instance, withdraw
-from autoif_dagster.lost_runs import LostRuns, start_cursors
+from autoif_dagster.lost_runs import LostRuns
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
@@ -60,8 +60,8 @@ class Keeper:
             ["--module-name", "autoif_dagster.definitions"],
             folder=Path.cwd(),  # relative paths of the recipe mean this folder
         )
-        with open_instance() as instance:  # made by one process, before three use it
-            start_cursors(instance)
+        with open_instance():  # made by one process, before three use it
+            pass
         # The socket appears when the definitions are loaded, or their error is known.
         if (ended := self._wait(self._socket.exists)) is not None:
             return ended

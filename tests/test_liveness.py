@@ -22,7 +22,6 @@ from autoif_dagster.liveness import WatchfulRunLauncher, hold, is_lost
 from tests.conftest import CHECKOUT
 from tests.dev_server import prepare_instance_at
 
-_NOW = time.time()
 _HOLD = """
 import sys, dagster as dg
 from autoif_dagster.liveness import hold
@@ -137,8 +136,9 @@ def test_a_run_that_was_killed_before_it_had_a_lock(
             launching.setattr(dg.DefaultRunLauncher, "launch_run", lambda *_: None)
             instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
         event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name)
+        real = time.time
         with monkeypatch.context() as clock:
-            clock.setattr(time, "time", lambda: _NOW - started_s_ago)
+            clock.setattr(time, "time", lambda: real() - started_s_ago)
             instance.report_dagster_event(event, run.run_id)
         lock = _lock(instance, run)
         assert lock.read_text("utf-8").splitlines()[0] == "launched"

@@ -45,7 +45,7 @@ def test_a_pair_is_explained(small_round: Ran) -> None:
         "data/autoif.duckdb", str(small_round.home / "autoif.duckdb")
     )
     shown = _shell(script, small_round.home)
-    assert shown.startswith("par_")
+    assert shown.startswith("pair par_")
     assert "released_pairs" in shown
 
 
