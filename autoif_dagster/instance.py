@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CANCELING_S = 10.0
 
+MODEL_POOL = "supervisor"  # of steps that need the model; one run at a time holds it
+
 
 @contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
@@ -50,6 +52,11 @@ def _settle(instance: dg.DagsterInstance) -> None:
     instance.get_dynamic_partitions("rounds")
     instance.all_instigator_state()
     start_cursors(instance)
+    # Dagster (1.13) makes a pool when a run of it is first launched, and launches what else is
+    # queued just then beside it, whatever the limit.
+    pools = instance.event_log_storage
+    if MODEL_POOL not in {pool.name for pool in pools.get_pool_limits()}:
+        pools.initialize_concurrency_limit_to_default(MODEL_POOL)
 
 
 def prepare_instance() -> Path:
@@ -121,6 +128,9 @@ def withdraw(instance: dg.DagsterInstance, socket: str) -> int:
         going_on = [run for run in going_on if not _is_over(instance, run.run_id)]
     for run in going_on:
         instance.report_run_canceled(run)
+    for run in instance.get_runs(lost):  # one that was just starting says that it failed
+        if run.run_id in {one.run_id for one in ours}:
+            instance.add_run_tags(run.run_id, {tags.WILL_RETRY_TAG: "false"})
     return len(queued) + len(ours)
 
 

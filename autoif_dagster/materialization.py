@@ -19,13 +19,13 @@ from autoif_dagster import prompts, sql
 from autoif_dagster.errors import BudgetError, CallError, LakeError
 from autoif_dagster.ids import digest
 from autoif_dagster.imported import origin_of
+from autoif_dagster.instance import MODEL_POOL
 from autoif_dagster.lake import Lake, Session
 from autoif_dagster.partitions import rounds
 from autoif_dagster.recipe import Recipe, load_recipe, values_at
 from autoif_dagster.records import TABLES, Table
 from autoif_dagster.showing import Materialized, checks_of, from_file, materialized
 
-MODEL_POOL = "supervisor"  # steps that need the model; one run at a time holds it
 _MODEL_FIELDS = (
     "supervisor.client",
     "supervisor.model",
