@@ -39,7 +39,7 @@ _LINEAGE = {
     "real": "Written by the models that the rounds were made with.",
 }
 
-_TODO = {
+_REMEDIES = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room",
     errno.EXDEV: "bring the folder to the disk of its home",
@@ -107,9 +107,9 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        todo = _TODO.get(error.errno or 0, "put that right")
+        remedy = _REMEDIES.get(error.errno or 0, "put that right")
         raise LakeError(
-            f"{path} cannot be written: {error.strerror or error}; {todo} and materialize exports "
+            f"{path} cannot be written: {error.strerror or error}; {remedy} and materialize exports "
             "again"
         ) from error
 
