@@ -107,9 +107,9 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "put that right")
+        help_ = _REMEDIES.get(error.errno or 0, "put that right")
         raise LakeError(
-            f"{path} cannot be written: {error.strerror or error}; {remedy} and materialize exports "
+            f"{path} cannot be written: {error.strerror or error}; {help_} and materialize exports "
             "again"
         ) from error
 
